@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What a network is, without LibTorch: tables, rules, taps, state-dict names, costs.
+
+#include <mnv3/config/activation.hpp>
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/architectures.hpp>
+#include <mnv3/config/block.hpp>
+#include <mnv3/config/channels.hpp>
+#include <mnv3/config/costs.hpp>
+#include <mnv3/config/diagnostics.hpp>
+#include <mnv3/config/input.hpp>
+#include <mnv3/config/keys.hpp>
+#include <mnv3/config/layers.hpp>
+#include <mnv3/config/rules.hpp>
+#include <mnv3/config/taps.hpp>
+#include <mnv3/config/transform.hpp>
+#include <mnv3/version.hpp>

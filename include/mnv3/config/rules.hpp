@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/block.hpp>
+#include <mnv3/config/taps.hpp>
+
+// The only place that knows what is legal. One linear pass over values serves the compiler
+// (diagnostics.hpp), a run-time caller and the tests.
+
+namespace mnv3 {
+
+// Rules about a row name it; the others are about the settings (doubles are reported in thousandths).
+#define MNV3_ARCHITECTURE_RULES(RULE)                                                               \
+  RULE(has_blocks, "`blocks` needs at least one row")                                               \
+  RULE(channels_positive, "the channel counts of a row must be at least 1")                         \
+  RULE(in_follows_out, "`input_channels` of a row must equal `out_channels` of the row before it")  \
+  RULE(kernel_is_odd, "`kernel` must be odd and at least 1, so that padding keeps the size")        \
+  RULE(stride_is_1_or_2, "`stride` must be 1 or 2")                                                 \
+  RULE(dilation_positive, "`dilation` must be at least 1")                                          \
+  RULE(expand_not_below_in, "`expanded_channels` must not be smaller than `input_channels`")        \
+  RULE(input_channels_positive, "`input.channels` must be at least 1")                              \
+  RULE(normalization_fits,                                                                          \
+       "`input.mean` and `input.std` need one value for each of `input.channels`, or none")         \
+  RULE(std_positive, "the values of `input.std` must be above 0 (thousandths below)")               \
+  RULE(num_classes_positive, "`num_classes` must be at least 1")                                    \
+  RULE(last_channel_positive, "`last_channel` must be at least 1")                                  \
+  RULE(dropout_is_probability, "`dropout` must be from 0 to 1 (thousandths below)")                 \
+  RULE(eps_positive, "`batch_norm_eps` must be above 0 (thousandths below)")                        \
+  RULE(momentum_is_fraction, "`batch_norm_momentum` must be from 0 to 1 (thousandths below)")
+
+#define MNV3_TAP_RULES(RULE)                                                                        \
+  RULE(feature_exists, "`after<I>` must name one of the network's features")                        \
+  RULE(stride_exists, "`at_stride<S>` and `first_at_stride<S>` must name a stride a feature has")   \
+  RULE(expansion_exists, "`expansion<I>` must name a block that has an expansion")                  \
+  RULE(taps_differ, "two taps name the same output: remove one of them")                            \
+  RULE(taps_ascend, "taps must be in the order in which the network computes them")
+
+/// Every rule; `none` is the verdict on a legal network.
+enum class Rule {
+  none,
+#define MNV3_RULE(name, sentence) name,
+  MNV3_ARCHITECTURE_RULES(MNV3_RULE) MNV3_TAP_RULES(MNV3_RULE)
+#undef MNV3_RULE
+};
+
+/// What is wrong first, if anything.
+struct Verdict {
+  Rule rule = Rule::none;
+  int index = -1;    ///< The row or the tap, counted from 0; -1: about the settings.
+  int got = 0;       ///< What was given.
+  int expected = 0;  ///< What would be legal: the only value, or the nearest one.
+
+  constexpr bool ok() const { return rule == Rule::none; }
+  friend constexpr bool operator==(const Verdict&, const Verdict&) = default;
+};
+
+namespace detail {
+
+constexpr int thousandths(double value) {
+  return static_cast<int>(std::clamp(value, -1e6, 1e6) * 1000);
+}
+
+}  // namespace detail
+
+/// The verdict on one row that follows `previous_out` channels.
+constexpr Verdict check_row(const InvertedResidualConfig& row, int index, int previous_out) {
+  for (const int channels : {row.input_channels, row.expanded_channels, row.out_channels})
+    if (channels < 1) return {Rule::channels_positive, index, channels, 1};
+  if (row.input_channels != previous_out)
+    return {Rule::in_follows_out, index, row.input_channels, previous_out};
+  if (row.kernel < 1 || row.kernel % 2 == 0)
+    return {Rule::kernel_is_odd, index, row.kernel, std::max(1, row.kernel + 1)};
+  if (row.stride < 1 || row.stride > 2)
+    return {Rule::stride_is_1_or_2, index, row.stride, row.stride < 1 ? 1 : 2};
+  if (row.dilation < 1) return {Rule::dilation_positive, index, row.dilation, 1};
+  if (row.expanded_channels < row.input_channels)
+    return {Rule::expand_not_below_in, index, row.expanded_channels, row.input_channels};
+  return {};
+}
+
+/// The verdict on what an architecture says besides its table.
+constexpr Verdict check_settings(const Settings& s) {
+  using detail::thousandths;
+  if (s.input.channels < 1) return {Rule::input_channels_positive, -1, s.input.channels, 1};
+  for (const std::span<const double> values : {s.input.mean, s.input.std})
+    if (const int n = static_cast<int>(values.size());
+        n != (s.input.normalized_inside() || n > 0 ? s.input.channels : 0))
+      return {Rule::normalization_fits, -1, n, s.input.channels};
+  for (const double value : s.input.std)
+    if (!(value > 0)) return {Rule::std_positive, -1, thousandths(value), 1};
+  if (s.num_classes < 1) return {Rule::num_classes_positive, -1, s.num_classes, 1};
+  if (s.last_channel < 1) return {Rule::last_channel_positive, -1, s.last_channel, 1};
+  if (!(s.dropout >= 0 && s.dropout <= 1))
+    return {Rule::dropout_is_probability, -1, thousandths(s.dropout), s.dropout < 0 ? 0 : 1000};
+  if (!(s.batch_norm_eps > 0))
+    return {Rule::eps_positive, -1, thousandths(s.batch_norm_eps), 1};
+  if (!(s.batch_norm_momentum >= 0 && s.batch_norm_momentum <= 1))
+    return {Rule::momentum_is_fraction, -1, thousandths(s.batch_norm_momentum),
+            s.batch_norm_momentum < 0 ? 0 : 1000};
+  return {};
+}
+
+/// The verdict on an architecture.
+constexpr Verdict check(const Definition& net) {
+  if (net.blocks.empty()) return {Rule::has_blocks, -1, 0, 1};
+  int previous_out = net.blocks.front().input_channels;
+  for (int i = 0; i < static_cast<int>(net.blocks.size()); ++i) {
+    const InvertedResidualConfig& row = row_of(net, i + 1);
+    if (const Verdict verdict = check_row(row, i, previous_out); !verdict.ok()) return verdict;
+    previous_out = row.out_channels;
+  }
+  return check_settings(net.settings);
+}
+
+/// The verdict on a table with default settings.
+constexpr Verdict check(std::span<const InvertedResidualConfig> blocks) {
+  return check(Definition{blocks});
+}
+
+/// The verdict on the taps of a legal architecture.
+constexpr Verdict check_taps(const Definition& net, std::span<const TapRequest> requests) {
+  int previous = -1;
+  for (int i = 0; i < static_cast<int>(requests.size()); ++i) {
+    const TapRequest& request = requests[static_cast<std::size_t>(i)];
+    const int position = position_of(net, request);
+    if (position < 0) {
+      const Rule rule = request.kind == TapRequest::Kind::after       ? Rule::feature_exists
+                        : request.kind == TapRequest::Kind::expansion ? Rule::expansion_exists
+                                                                      : Rule::stride_exists;
+      return {rule, i, request.value, 0};
+    }
+    if (position == previous) return {Rule::taps_differ, i, request.value, 0};
+    if (position < previous) return {Rule::taps_ascend, i, request.value, 0};
+    previous = position;
+  }
+  return {};
+}
+
+/// The sentence of a rule, as the compiler prints it.
+constexpr const char* sentence_of(Rule rule) {
+  switch (rule) {
+    case Rule::none:
+      return "";
+#define MNV3_RULE(name, sentence) \
+  case Rule::name:                \
+    return "mnv3: [" #name "] " sentence;
+      MNV3_ARCHITECTURE_RULES(MNV3_RULE) MNV3_TAP_RULES(MNV3_RULE)
+#undef MNV3_RULE
+  }
+  return "";
+}
+
+/// Checks an architecture that is only known at run time.
+///
+/// Errors  std::invalid_argument with the sentence and the numbers that the compiler would have given.
+inline void require_valid(const Definition& net) {
+  const Verdict verdict = check(net);
+  if (verdict.ok()) return;
+  std::string where;
+  if (verdict.index >= 0) where = "row " + std::to_string(verdict.index) + ": ";
+  throw std::invalid_argument(std::string(sentence_of(verdict.rule)) + "\n  " + where + "got " +
+                              std::to_string(verdict.got) + ", expected " +
+                              std::to_string(verdict.expected));
+}
+
+}  // namespace mnv3

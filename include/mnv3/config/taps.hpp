@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/layers.hpp>
+
+// Which outputs a network exposes, as a type: `taps<after<3>, at_stride<8>, logits>`.
+
+namespace mnv3 {
+
+/// A tap as a value.
+struct TapRequest {
+  enum class Kind { after, at_stride, first_at_stride, expansion, embedding, logits };
+  Kind kind;
+  int value = 0;  ///< A feature or a stride; nothing for the last two kinds.
+};
+
+/// The output of `features.<Feature>`.
+template <int Feature>
+struct after {
+  static constexpr TapRequest request{TapRequest::Kind::after, Feature};
+};
+
+/// The output of the *last* feature at this output stride, the closing convolution included: what RVM
+/// and timm call the feature of a stride.
+template <int Stride>
+struct at_stride {
+  static constexpr TapRequest request{TapRequest::Kind::at_stride, Stride};
+};
+
+/// The output of the *first* feature at this output stride: what torchvision's LR-ASPP and DeepLabV3
+/// call low. The same shape as `at_stride`, but another tensor.
+template <int Stride>
+struct first_at_stride {
+  static constexpr TapRequest request{TapRequest::Kind::first_at_stride, Stride};
+};
+
+/// The output of the expansion (convolution, batch norm, activation) inside block `Feature`: what
+/// torchvision's SSDlite taps.
+template <int Feature>
+struct expansion {
+  static constexpr TapRequest request{TapRequest::Kind::expansion, Feature};
+};
+
+/// The input of the last Linear, before dropout: (N, last_channel).
+struct embedding {
+  static constexpr TapRequest request{TapRequest::Kind::embedding};
+};
+
+/// The classifier's output: (N, num_classes).
+struct logits {
+  static constexpr TapRequest request{TapRequest::Kind::logits};
+};
+
+/// The outputs of a network, in ascending order. `taps<>` is the plain classifier.
+template <class... Taps>
+struct taps {
+  static constexpr std::array<TapRequest, sizeof...(Taps)> requests{Taps::request...};
+};
+
+/// What a tap turns out to be in a given network.
+struct TapInfo {
+  int feature;   ///< Index in `features`; -1 for `embedding` and `logits`.
+  int channels;  ///< Of the tapped tensor.
+  int stride;    ///< Input pixels for each output pixel; 0 for `embedding` and `logits`.
+  int position;  ///< See `position_after`.
+
+  friend constexpr bool operator==(const TapInfo&, const TapInfo&) = default;
+};
+
+/// Position of what a request names, or -1 where `net` has no such thing.
+constexpr int position_of(const Definition& net, const TapRequest& request) {
+  using enum TapRequest::Kind;
+  const int features = feature_count(net);
+  int found = -1;
+  switch (request.kind) {
+    case after:
+      return request.value >= 0 && request.value < features ? position_after(request.value) : -1;
+    case at_stride:
+    case first_at_stride:
+      for (int i = 0; i < features; ++i)
+        if (output_stride(net, i) == request.value && (found < 0 || request.kind == at_stride))
+          found = position_after(i);
+      return found;
+    case expansion:
+      return is_block(net, request.value) && has_expansion(row_of(net, request.value))
+                 ? position_of_expansion(request.value)
+                 : -1;
+    case embedding:
+      return position_of_embedding(net);
+    case logits:
+      return position_of_logits(net);
+  }
+  return -1;
+}
+
+/// The tap at a position that `position_of` gave.
+constexpr TapInfo tap_at(const Definition& net, int position) {
+  const int feature = position / 2;
+  if (position == position_of_logits(net)) return {-1, net.settings.num_classes, 0, position};
+  if (position == position_of_embedding(net)) return {-1, net.settings.last_channel, 0, position};
+  if (position == position_of_expansion(feature))
+    return {feature, row_of(net, feature).expanded_channels, output_stride(net, feature - 1),
+            position};
+  return {feature, output_channels(net, feature), output_stride(net, feature), position};
+}
+
+/// The outputs of a network with these taps; one, the logits, where there are none.
+template <architecture Arch, class Taps>
+constexpr auto tap_info_of() {
+  constexpr const Definition& net = definition_of<Arch>;
+  constexpr std::size_t count = std::max<std::size_t>(1, Taps::requests.size());
+  std::array<TapInfo, count> info{};
+  if constexpr (Taps::requests.empty())
+    info[0] = tap_at(net, position_of_logits(net));
+  else
+    for (std::size_t i = 0; i < count; ++i)
+      info[i] = tap_at(net, position_of(net, Taps::requests[i]));
+  return info;
+}
+
+/// Position of the last thing that a network with these taps computes.
+template <architecture Arch, class Taps>
+constexpr int reach_of() {
+  return tap_info_of<Arch, Taps>().back().position;
+}
+
+}  // namespace mnv3
