@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Everything. Programs that only need the tables include <mnv3/config.hpp>, which needs no LibTorch.
+
+#include <mnv3/config.hpp>
+#include <mnv3/nn.hpp>
+#include <mnv3/version.hpp>
+#include <mnv3/weights.hpp>

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The network as torch::nn modules.
+
+#include <mnv3/nn/activation.hpp>
+#include <mnv3/nn/classifier.hpp>
+#include <mnv3/nn/conv2d_norm_activation.hpp>
+#include <mnv3/nn/features.hpp>
+#include <mnv3/nn/init.hpp>
+#include <mnv3/nn/inverted_residual.hpp>
+#include <mnv3/nn/memory_format.hpp>
+#include <mnv3/nn/mobilenet_v3.hpp>
+#include <mnv3/nn/module_tree.hpp>
+#include <mnv3/nn/squeeze_excitation.hpp>

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string_view>
+
+#include <torch/nn/cloneable.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/pimpl.h>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/layers.hpp>
+#include <mnv3/nn/activation.hpp>
+#include <mnv3/nn/module_tree.hpp>
+
+namespace mnv3 {
+
+/// A convolution "0", its batch norm "1" and its activation, if any.
+/// Source  torchvision 0.14.1 ops/misc.py L68-170.
+class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormActivationImpl> {
+ public:
+  Conv2dNormActivationImpl(const Conv2dNormActivationConfig& config, const Settings& settings)
+      : config_(config),
+        eps_(settings.batch_norm_eps),
+        momentum_(settings.batch_norm_momentum) {
+    reset();
+  }
+
+  void reset() override {
+    const Conv2dNormActivationConfig& c = config_;
+    conv = register_module("0", torch::nn::Conv2d(torch::nn::Conv2dOptions(
+                                                      c.in_channels, c.out_channels, c.kernel)
+                                                      .stride(c.stride)
+                                                      .padding(padding_of(c))
+                                                      .dilation(c.dilation)
+                                                      .groups(c.groups)
+                                                      .bias(false)));
+    norm = register_module("1", torch::nn::BatchNorm2d(torch::nn::BatchNorm2dOptions(c.out_channels)
+                                                           .eps(eps_)
+                                                           .momentum(momentum_)));
+  }
+
+  /// Shapes  x: (N, in_channels, H, W). Result: (N, out_channels, H/stride, W/stride), rounded up.
+  torch::Tensor forward(const torch::Tensor& x) {
+    torch::Tensor y = norm->forward(conv->forward(x));
+    return config_.activation ? apply_in_place(*config_.activation, std::move(y)) : y;
+  }
+
+  void print(ModuleTree& tree, std::string_view key) const {
+    tree.open(key, "Conv2dNormActivation");
+    tree.leaf("0", printed_conv2d(config_, false));
+    tree.leaf("1", fmt::format("BatchNorm2d({}, eps={}, momentum={}, affine=True, "
+                               "track_running_stats=True)",
+                               norm->options.num_features(), norm->options.eps(),
+                               norm->options.momentum().value_or(0)));
+    if (config_.activation) tree.leaf("2", printed_name(*config_.activation));
+    tree.close();
+  }
+
+  torch::nn::Conv2d conv{nullptr};
+  torch::nn::BatchNorm2d norm{nullptr};
+
+ private:
+  Conv2dNormActivationConfig config_;
+  double eps_;
+  double momentum_;
+};
+
+TORCH_MODULE(Conv2dNormActivation);
+
+}  // namespace mnv3

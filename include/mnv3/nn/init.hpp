@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <torch/nn/init.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
+namespace mnv3 {
+
+/// Initialises every layer of `module` as torchvision does, from LibTorch's random generator and in
+/// torchvision's order: with the same seed a whole classifier gets the same weights.
+///
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L198-208.
+inline void initialize_weights(torch::nn::Module& module) {
+  const torch::NoGradGuard no_grad;
+  for (const auto& child : module.modules(/*include_self=*/false)) {
+    if (auto* conv = child->as<torch::nn::Conv2d>()) {
+      torch::nn::init::kaiming_normal_(conv->weight, 0, torch::kFanOut);
+      if (conv->bias.defined()) torch::nn::init::zeros_(conv->bias);
+    } else if (auto* norm = child->as<torch::nn::BatchNorm2d>()) {
+      torch::nn::init::ones_(norm->weight);
+      torch::nn::init::zeros_(norm->bias);
+    } else if (auto* linear = child->as<torch::nn::Linear>()) {
+      torch::nn::init::normal_(linear->weight, 0, 0.01);
+      torch::nn::init::zeros_(linear->bias);
+    }
+  }
+}
+
+}  // namespace mnv3

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <mnv3/config/layers.hpp>
+
+namespace mnv3 {
+
+/// Text of a module tree in the form in which Python prints an `nn.Module`.
+///
+/// Source  torch 1.13.1 nn/modules/module.py `Module.__repr__`; conv.py and batchnorm.py `extra_repr`.
+class ModuleTree {
+ public:
+  /// A child without children, `text` being its type and arguments.
+  void leaf(std::string_view key, std::string_view text) {
+    line(fmt::format("{}{}", labelled(key), text));
+  }
+
+  /// Opens a child; what is added until the matching `close` is inside it.
+  void open(std::string_view key, std::string_view type) {
+    line(fmt::format("{}{}(", labelled(key), type));
+    ++depth_;
+  }
+
+  void close() {
+    --depth_;
+    line(")");
+  }
+
+  /// The lines so far, without a newline at the end.
+  std::string_view text() const {
+    return std::string_view(text_).substr(0, text_.empty() ? 0 : text_.size() - 1);
+  }
+
+ private:
+  static std::string labelled(std::string_view key) {
+    return key.empty() ? std::string() : fmt::format("({}): ", key);
+  }
+
+  void line(std::string_view content) {
+    text_.append(2 * depth_, ' ').append(content).push_back('\n');
+  }
+
+  std::string text_;
+  std::size_t depth_ = 0;
+};
+
+/// A convolution as PyTorch prints it: what is at its default is left out.
+inline std::string printed_conv2d(const Conv2dNormActivationConfig& c, bool bias) {
+  std::string text = fmt::format("Conv2d({0}, {1}, kernel_size=({2}, {2}), stride=({3}, {3})",
+                                 c.in_channels, c.out_channels, c.kernel, c.stride);
+  if (const int padding = padding_of(c); padding != 0)
+    text += fmt::format(", padding=({0}, {0})", padding);
+  if (c.dilation != 1) text += fmt::format(", dilation=({0}, {0})", c.dilation);
+  if (c.groups != 1) text += fmt::format(", groups={}", c.groups);
+  return text + (bias ? ")" : ", bias=False)");
+}
+
+}  // namespace mnv3
