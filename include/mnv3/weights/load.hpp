@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/keys.hpp>
+#include <mnv3/nn/mobilenet_v3.hpp>
+#include <mnv3/weights/error.hpp>
+#include <mnv3/weights/pth_reader.hpp>
+#include <mnv3/weights/report.hpp>
+#include <mnv3/weights/state_dict.hpp>
+
+namespace mnv3 {
+
+/// How strict `load` is. The default is Python's `strict=True`, except that what the network's taps do
+/// not need may be in the file.
+struct LoadOptions {
+  /// Stripped from the file's names: "backbone.", "module.", "model.". Names without it are ignored.
+  std::string prefix{};
+  bool allow_missing = false;     ///< Keep the network's own values for what the file lacks.
+  bool allow_unexpected = false;  ///< Ignore names that the architecture does not know.
+  bool allow_mismatched = false;  ///< Keep the network's own values where the shapes differ.
+};
+
+namespace detail {
+
+/// A prefix that would make the names of the file known, or an empty string.
+inline std::string suggest_prefix(const PthReader& file, const Definition& net) {
+  std::string found;
+  for_each_key(net, [&](const Key& key) {
+    if (!found.empty()) return;
+    const std::string suffix = "." + std::string(key.name.view());
+    for (const TensorEntry& entry : file.entries())
+      if (entry.name.ends_with(suffix)) {
+        found = entry.name.substr(0, entry.name.size() - suffix.size() + 1);
+        return;
+      }
+  });
+  return found;
+}
+
+/// Sorts every name of the file and the module into a report; `to_load` gets what fits.
+inline LoadReport compare(const PthReader& file, const torch::nn::Module& module,
+                          const Definition& net, const std::string& prefix,
+                          std::vector<std::pair<torch::Tensor, const TensorEntry*>>& to_load) {
+  std::set<std::string, std::less<>> known;
+  for_each_key(net, [&](const Key& key) { known.emplace(key.name.view()); });
+  std::map<std::string, torch::Tensor> wanted;
+  for (auto& [name, tensor] : state_dict(module)) wanted.emplace(name, tensor);
+
+  LoadReport report;
+  std::set<std::string> found;
+  for (const TensorEntry& entry : file.entries()) {
+    if (!entry.name.starts_with(prefix)) {
+      report.outside_prefix.push_back(entry.name);
+      continue;
+    }
+    const std::string name = entry.name.substr(prefix.size());
+    const auto target = wanted.find(name);
+    if (target == wanted.end()) {
+      (known.contains(name) ? report.unused : report.unexpected).push_back(name);
+      continue;
+    }
+    found.insert(name);
+    if (target->second.sizes().vec() != entry.shape) {
+      report.mismatched.push_back({name, entry.shape, target->second.sizes().vec()});
+    } else {
+      report.loaded.push_back(name);
+      to_load.emplace_back(target->second, &entry);
+    }
+  }
+  for (const auto& [name, tensor] : state_dict(module))
+    if (!found.contains(name)) report.missing.push_back(name);
+  return report;
+}
+
+/// The non-template part of `load`.
+inline LoadReport load_into(torch::nn::Module& module, const Definition& net,
+                            const std::filesystem::path& path, const LoadOptions& options) {
+  PthReader file(path);
+  std::vector<std::pair<torch::Tensor, const TensorEntry*>> to_load;
+  LoadReport report = compare(file, module, net, options.prefix, to_load);
+
+  std::string wrong;
+  if (!options.allow_missing) wrong += list_names("missing", report.missing);
+  if (!options.allow_unexpected) wrong += list_names("unexpected", report.unexpected);
+  if (!options.allow_mismatched) wrong += list_mismatches(report.mismatched);
+  if (!wrong.empty()) {
+    if (report.loaded.empty() && report.mismatched.empty())
+      if (const std::string prefix = suggest_prefix(file, net); prefix != options.prefix)
+        wrong += fmt::format("\n  the file's names begin with \"{0}\": pass {{.prefix = \"{0}\"}}",
+                             prefix);
+    throw LoadError(
+        fmt::format("mnv3: {} does not fit this network; nothing was loaded{}", path.string(), wrong),
+        std::move(report));
+  }
+
+  // Everything is read before anything is written, so that a bad file changes nothing.
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> staged;
+  for (auto& [target, entry] : to_load)
+    staged.emplace_back(target, file.read(*entry).to(target.options()));
+  const torch::NoGradGuard no_grad;
+  for (auto& [target, value] : staged) target.copy_(value);
+  return report;
+}
+
+}  // namespace detail
+
+/// Loads the weights that `net` needs from a file written by Python's `torch.save`: a state dict, or a
+/// checkpoint that holds one (then `prefix` is its key and a dot: "model.").
+///
+/// Values are converted to the network's dtype and device. All or nothing: if this throws, the network
+/// has the weights it had.
+///
+/// Errors  LoadError, a WeightsError, if names or shapes do not fit and `options` does not allow it; it
+///         lists them. WeightsError if the file cannot be read.
+template <architecture Arch, class Taps>
+LoadReport load(MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path,
+                const LoadOptions& options = {}) {
+  return detail::load_into(*net, definition_of<Arch>, path, options);
+}
+
+}  // namespace mnv3

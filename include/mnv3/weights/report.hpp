@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <mnv3/weights/error.hpp>
+
+namespace mnv3 {
+
+/// A tensor whose shape in the file is not the network's.
+struct ShapeMismatch {
+  std::string name;
+  std::vector<std::int64_t> in_file;
+  std::vector<std::int64_t> in_network;
+};
+
+/// What became of every name in a checkpoint and in the network. Names are the network's, without the
+/// prefix that was stripped.
+struct LoadReport {
+  std::vector<std::string> loaded;
+  std::vector<std::string> unused;      ///< Known to the architecture, not needed by the taps.
+  std::vector<std::string> missing;     ///< In the network, not in the file.
+  std::vector<std::string> unexpected;  ///< In the file, not known to the architecture.
+  std::vector<ShapeMismatch> mismatched;
+  std::vector<std::string> outside_prefix;  ///< In the file without the prefix; not looked at.
+};
+
+/// A checkpoint that does not fit the network; `report` has every name.
+class LoadError : public WeightsError {
+ public:
+  LoadError(const std::string& message, LoadReport report)
+      : WeightsError(message), report_(std::move(report)) {}
+
+  const LoadReport& report() const { return report_; }
+
+ private:
+  LoadReport report_;
+};
+
+namespace detail {
+
+/// "2 missing names: a, b", or an empty string where there are none. Long lists are cut.
+template <class Item, class Print>
+std::string list_items(std::string_view what, const std::vector<Item>& items, Print print) {
+  if (items.empty()) return {};
+  constexpr std::size_t most = 6;
+  std::string text = fmt::format("\n  {} {}: ", items.size(), what);
+  for (std::size_t i = 0; i < std::min(most, items.size()); ++i)
+    text += (i > 0 ? ", " : "") + print(items[i]);
+  if (items.size() > most) text += fmt::format(", ... ({} more)", items.size() - most);
+  return text;
+}
+
+inline std::string list_names(std::string_view what, const std::vector<std::string>& names) {
+  return list_items(what, names, [](const std::string& name) { return name; });
+}
+
+inline std::string list_mismatches(const std::vector<ShapeMismatch>& mismatches) {
+  return list_items("with another shape", mismatches, [](const ShapeMismatch& m) {
+    return fmt::format("{} ({} in the file, {} in the network)", m.name, m.in_file, m.in_network);
+  });
+}
+
+}  // namespace detail
+
+}  // namespace mnv3

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// The static tests have passed when they have compiled.
+int main() {}
