@@ -3,7 +3,7 @@
 
 #include <string>
 #include <string_view>
-#include <type_traits>
+#include <utility>
 
 #include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
@@ -20,53 +20,36 @@ namespace mnv3 {
 /// How much of a block exists: where the last tap is an expansion, nothing behind it does.
 enum class BlockPart { whole, expansion };
 
-/// The children of one block, registered under their torchvision positions "0", "1", ...
-template <InvertedResidualConfig Row, BlockPart Part>
-class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl<Row, Part>> {
+/// The children of one block, registered under their torchvision positions "0", "1", ... Which of them
+/// exist is the row's; how they are run is `InvertedResidualImpl`'s.
+class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl> {
  public:
-  static constexpr BlockSlots slots = slots_of(Row);
-  static constexpr bool whole = Part == BlockPart::whole;
-
-  explicit BottleneckImpl(const Settings& settings) : settings_(settings) { reset(); }
+  BottleneckImpl(const InvertedResidualConfig& row, BlockPart part, const Settings& settings)
+      : row_(row), part_(part), settings_(settings) {
+    reset();
+  }
 
   void reset() override {
+    const BlockSlots slots = slots_of(row_);
     const auto conv = [this](int slot, const Conv2dNormActivationConfig& config) {
-      return this->register_module(std::to_string(slot), Conv2dNormActivation(config, settings_));
+      return register_module(std::to_string(slot), Conv2dNormActivation(config, settings_));
     };
-    if constexpr (has_expansion(Row)) expansion = conv(slots.expansion, expansion_of(Row));
-    if constexpr (whole) {
-      depthwise = conv(slots.depthwise, depthwise_of(Row));
-      if constexpr (Row.use_se)
-        squeeze = this->register_module(
-            std::to_string(slots.squeeze),
-            SqueezeExcitation(Row.expanded_channels, squeeze_channels(Row)));
-      projection = conv(slots.projection, projection_of(Row));
-    }
-  }
-
-  /// Shapes  x: (N, input_channels, H, W). Result: (N, expanded_channels, H, W).
-  torch::Tensor expand(torch::Tensor x) {
-    if constexpr (has_expansion(Row))
-      return expansion->forward(x);
-    else
-      return x;
-  }
-
-  /// Shapes  x: (N, expanded_channels, H, W). Result: (N, out_channels, H/s, W/s), s the real stride.
-  torch::Tensor contract(torch::Tensor x) {
-    x = depthwise->forward(x);
-    if constexpr (Row.use_se) x = squeeze->forward(std::move(x));
-    return projection->forward(x);
+    if (has_expansion(row_)) expansion = conv(slots.expansion, expansion_of(row_));
+    if (part_ == BlockPart::expansion) return;
+    depthwise = conv(slots.depthwise, depthwise_of(row_));
+    if (row_.use_se)
+      squeeze = register_module(std::to_string(slots.squeeze),
+                                SqueezeExcitation(row_.expanded_channels, squeeze_channels(row_)));
+    projection = conv(slots.projection, projection_of(row_));
   }
 
   void print(ModuleTree& tree, std::string_view key) const {
+    const BlockSlots slots = slots_of(row_);
     tree.open(key, "Sequential");
-    if constexpr (has_expansion(Row)) expansion->print(tree, std::to_string(slots.expansion));
-    if constexpr (whole) {
-      depthwise->print(tree, std::to_string(slots.depthwise));
-      if constexpr (Row.use_se) squeeze->print(tree, std::to_string(slots.squeeze));
-      projection->print(tree, std::to_string(slots.projection));
-    }
+    if (expansion) expansion->print(tree, std::to_string(slots.expansion));
+    if (depthwise) depthwise->print(tree, std::to_string(slots.depthwise));
+    if (squeeze) squeeze->print(tree, std::to_string(slots.squeeze));
+    if (projection) projection->print(tree, std::to_string(slots.projection));
     tree.close();
   }
 
@@ -76,32 +59,43 @@ class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl<Row, Par
   Conv2dNormActivation projection{nullptr};
 
  private:
+  InvertedResidualConfig row_;
+  BlockPart part_;
   Settings settings_;
 };
+
+TORCH_MODULE(Bottleneck);
 
 /// One row of the table as a module: expand, depthwise, squeeze-and-excitation, project, residual.
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L52-115.
 template <InvertedResidualConfig Row, BlockPart Part = BlockPart::whole>
 class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualImpl<Row, Part>> {
  public:
-  using Bottleneck = BottleneckImpl<Row, Part>;
-
   explicit InvertedResidualImpl(const Settings& settings = {}) : settings_(settings) { reset(); }
 
   void reset() override {
-    block = this->register_module("block", std::make_shared<Bottleneck>(settings_));
+    block = this->register_module("block", Bottleneck(Row, Part, settings_));
   }
 
   /// Shapes  x: (N, input_channels, H, W). Result: (N, out_channels, H/s, W/s), s the real stride.
   torch::Tensor forward(const torch::Tensor& x) { return contract(expand(x), x); }
 
   /// The first half of `forward`: what the tap `expansion<I>` gives.
-  torch::Tensor expand(const torch::Tensor& x) { return block->expand(x); }
+  ///
+  /// Shapes  x: (N, input_channels, H, W). Result: (N, expanded_channels, H, W).
+  torch::Tensor expand(const torch::Tensor& x) {
+    if constexpr (has_expansion(Row))
+      return block->expansion->forward(x);
+    else
+      return x;
+  }
 
   /// The second half of `forward`, from the expanded input and, for the residual, the input itself.
   /// Neither is written.
   torch::Tensor contract(const torch::Tensor& expanded, const torch::Tensor& x) {
-    torch::Tensor y = block->contract(expanded);
+    torch::Tensor y = block->depthwise->forward(expanded);  // (N, expanded_channels, H/s, W/s)
+    if constexpr (Row.use_se) y = block->squeeze->forward(std::move(y));
+    y = block->projection->forward(y);  // (N, out_channels, H/s, W/s)
     if constexpr (has_residual(Row)) y += x;
     return y;
   }
@@ -112,7 +106,7 @@ class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualI
     tree.close();
   }
 
-  std::shared_ptr<Bottleneck> block;
+  Bottleneck block{nullptr};
 
  private:
   Settings settings_;
