@@ -49,8 +49,8 @@ class AtomicFile {
     const auto* bytes = static_cast<const char*>(from);
     while (size > 0 && error_ == 0) {
       const ssize_t count = ::write(file_.get(), bytes, size);
-      if (count < 0) {
-        if (errno != EINTR) error_ = errno;
+      if (count <= 0) {
+        if (count == 0 || errno != EINTR) error_ = count == 0 ? EIO : errno;
         continue;
       }
       bytes += count;
