@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <utility>
 
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -46,6 +47,16 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
     return config_.activation ? apply_in_place(*config_.activation, std::move(y)) : y;
   }
 
+  // LibTorch's `to(dtype)` makes the batch norm's integer counter floating point. Python's does not, and
+  // neither may a network that is to be saved for Python.
+  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override {
+    keeping_counter([&] { Module::to(device, dtype, non_blocking); });
+  }
+  void to(torch::Dtype dtype, bool non_blocking = false) override {
+    keeping_counter([&] { Module::to(dtype, non_blocking); });
+  }
+  using Module::to;
+
   void print(ModuleTree& tree, std::string_view key) const {
     tree.open(key, "Conv2dNormActivation");
     tree.leaf("0", printed_conv2d(config_, false));
@@ -61,6 +72,13 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   torch::nn::BatchNorm2d norm{nullptr};
 
  private:
+  template <class Convert>
+  void keeping_counter(Convert convert) {
+    const torch::Tensor count = norm->num_batches_tracked.clone();
+    convert();
+    norm->num_batches_tracked.set_data(count.to(norm->num_batches_tracked.device()));
+  }
+
   Conv2dNormActivationConfig config_;
   double eps_;
   double momentum_;
