@@ -64,6 +64,7 @@ struct Verdict {
 namespace detail {
 
 constexpr int thousandths(double value) {
+  if (value != value) return 0;  // no number: the sentence has to do
   return static_cast<int>(std::clamp(value, -1e6, 1e6) * 1000);
 }
 

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <ostream>
 #include <span>
 #include <string_view>
@@ -198,11 +197,18 @@ class MobileNetV3 : public torch::nn::ModuleHolder<detail::Contained<Arch, Taps>
 
   using Base::Base;
 
-  /// A deep copy, on `device` if one is given.
-  MobileNetV3 clone(const std::optional<torch::Device>& device = std::nullopt) const {
-    const c10::optional<torch::Device> where =
-        device ? c10::optional<torch::Device>(*device) : c10::nullopt;
-    return MobileNetV3(std::dynamic_pointer_cast<Impl>((*this)->clone(where)));
+  /// A deep copy, typed. What is frozen stays frozen, which LibTorch's own `clone` forgets.
+  MobileNetV3 clone() const { return adopt((*this)->clone()); }
+  /// The same, on `device`.
+  MobileNetV3 clone(torch::Device device) const { return adopt((*this)->clone(device)); }
+
+ private:
+  MobileNetV3 adopt(const std::shared_ptr<torch::nn::Module>& copy) const {
+    const auto theirs = (*this)->parameters();
+    const auto ours = copy->parameters();
+    for (std::size_t i = 0; i < ours.size(); ++i)
+      ours[i].set_requires_grad(theirs[i].requires_grad());
+    return MobileNetV3(std::dynamic_pointer_cast<Impl>(copy));
   }
 };
 

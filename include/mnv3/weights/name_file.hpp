@@ -12,12 +12,12 @@
 namespace mnv3::detail {
 
 [[noreturn]] inline void fail_on_file(std::string_view verb, const std::filesystem::path& path,
-                                     std::string_view what) {
+                                      std::string_view what) {
   what = what.substr(0, what.find('\n'));  // what LibTorch adds below is for its developers
   throw WeightsError(fmt::format("mnv3: cannot {} {}: {}", verb, path.string(), what));
 }
 
-/// Runs `action`. Its errors become WeightsErrors that name the file, without LibTorch's backtraces.
+/// Runs `action`. Its errors, LibTorch's too, become WeightsErrors that name the file.
 template <class Action>
 auto name_file_in_errors(std::string_view verb, const std::filesystem::path& path, Action action) {
   try {

@@ -37,12 +37,10 @@ inline std::string describe_foreign_file(std::string_view head) {
   };
   if (head.empty()) return "it is empty";
   if (has(0, "\x80\x02\x8a\x0a"sv))
-    return "it is in the legacy format, torch.save's before 1.6. Re-save it in Python, torch >= "
-           "1.6: "
+    return "it is in the legacy format of torch before 1.6. Re-save it in Python, torch >= 1.6: "
            "torch.save(torch.load(path), new_path, _use_new_zipfile_serialization=True)";
   if (head[0] == '\x80' && head.size() > 1 && head[1] >= 2 && head[1] <= 5)
-    return "it is a Python pickle that torch.save did not write. Save the state dict with "
-           "torch.save";
+    return "it is a Python pickle that torch.save did not write. Save a state dict with torch.save";
   if (has(8, "{") && has(4, "\0\0\0\0"sv))
     return "it is a safetensors file, not a .pth file. Load it as safetensors";
   if (has(0, "\x1f\x8b")) return "it is compressed with gzip. Unpack it first";
@@ -65,12 +63,12 @@ class PthArchive {
  public:
   struct Record {
     std::uint64_t begin = 0;  ///< Position in the file.
-    std::uint64_t room = 0;   ///< Bytes up to the next record: no less than the record has.
+    std::uint64_t room = 0;   ///< Bytes to the next record, within the file: what it has or more.
   };
 
   explicit PthArchive(const std::filesystem::path& path) {
     open(path);
-    if (const std::string head = read_text(0, 512); !head.starts_with("PK"))
+    if (const std::string head = read_text({0, size_}, 512); !head.starts_with("PK"))
       fail(describe_foreign_file(head));
     read_directory(path);
     if (find("constants.pkl") != nullptr)
@@ -107,18 +105,13 @@ class PthArchive {
 
   /// The bytes of a record and, where it is shorter, some that follow.
   std::string read_text(const Record& record, std::uint64_t at_most) const {
-    return read_text(record.begin, std::min(record.room, at_most));
+    std::string text(std::min(record.room, at_most), '\0');
+    read(record.begin, text.data(), text.size());
+    return text;
   }
 
  private:
   [[noreturn]] static void fail(const std::string& what) { throw WeightsError(what); }
-
-  std::string read_text(std::uint64_t begin, std::uint64_t at_most) const {
-    if (begin >= size_) return {};
-    std::string text(std::min(at_most, size_ - begin), '\0');
-    read(begin, text.data(), text.size());
-    return text;
-  }
 
   void open(const std::filesystem::path& path) {
     std::error_code error;

@@ -27,9 +27,8 @@ namespace mnv3 {
 /// with state dicts in it, whose tensors are then named "model.features.0.0.weight". Nothing in the
 /// file is ever executed.
 ///
-/// Errors  The constructor and `read` throw WeightsError, which names the file, what was found and
-/// what
-///         to do. The constructor has checked every size in the file before any tensor is read.
+/// Errors  WeightsError, from the constructor and from `read`. The constructor has checked every size
+///         in the file before any tensor is read.
 class PthReader {
  public:
   /// Opens the file and reads what is in it, but not the tensors' values.
@@ -45,8 +44,8 @@ class PthReader {
   /// In the order of the file. Names are unique.
   const std::vector<TensorEntry>& entries() const { return entries_; }
 
-  /// How many values of the file are left out: epoch numbers, learning rates, arguments, and what has
-  /// neither a text nor an integer for a key.
+  /// How many values of the file are left out: epoch numbers, learning rates, arguments, and what
+  /// has neither a text nor an integer for a key.
   std::size_t skipped_values() const { return skipped_values_; }
 
   /// Reads one tensor, and no more of the file than that. It is on the CPU, has the strides it was

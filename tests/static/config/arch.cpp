@@ -55,7 +55,8 @@ struct TenClasses : mnv3::SmallArch {
 };
 static_assert(definition_of<TenClasses>.settings.num_classes == 10);
 static_assert(definition_of<TenClasses>.settings.last_channel == 1024);
-static_assert(definition_of<TenClasses>.blocks.data() == definition_of<mnv3::SmallArch>.blocks.data());
+static_assert(definition_of<TenClasses>.blocks.data() ==
+              definition_of<mnv3::SmallArch>.blocks.data());
 static_assert(definition_of<mnv3::SmallArch>.settings.num_classes == 1000);
 
 struct Everything : Tiny {

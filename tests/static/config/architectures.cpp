@@ -30,24 +30,23 @@ constexpr int first_wrong(const mnv3::Definition& net, const std::array<Output, 
   return -1;  // none
 }
 
-static_assert(first_wrong(definition_of<LargeArch>,
-                          std::to_array<Output>({{16, 112},
-                                                 {16, 112},
-                                                 {24, 56},
-                                                 {24, 56},
-                                                 {40, 28},
-                                                 {40, 28},
-                                                 {40, 28},
-                                                 {80, 14},
-                                                 {80, 14},
-                                                 {80, 14},
-                                                 {80, 14},
-                                                 {112, 14},
-                                                 {112, 14},
-                                                 {160, 7},
-                                                 {160, 7},
-                                                 {160, 7},
-                                                 {960, 7}})) == -1);
+static_assert(first_wrong(definition_of<LargeArch>, std::to_array<Output>({{16, 112},
+                                                                           {16, 112},
+                                                                           {24, 56},
+                                                                           {24, 56},
+                                                                           {40, 28},
+                                                                           {40, 28},
+                                                                           {40, 28},
+                                                                           {80, 14},
+                                                                           {80, 14},
+                                                                           {80, 14},
+                                                                           {80, 14},
+                                                                           {112, 14},
+                                                                           {112, 14},
+                                                                           {160, 7},
+                                                                           {160, 7},
+                                                                           {160, 7},
+                                                                           {960, 7}})) == -1);
 static_assert(first_wrong(definition_of<SmallArch>, std::to_array<Output>({{16, 112},
                                                                            {16, 56},
                                                                            {24, 28},
@@ -75,9 +74,12 @@ constexpr bool rvm_begins_as_large() {
 }
 static_assert(rvm_begins_as_large());
 using enum mnv3::Activation;
-static_assert(RvmArch::blocks[12] == mnv3::InvertedResidualConfig{112, 5, 672, 160, true, HS, 2, 2});
-static_assert(RvmArch::blocks[13] == mnv3::InvertedResidualConfig{160, 5, 960, 160, true, HS, 1, 2});
-static_assert(RvmArch::blocks[14] == mnv3::InvertedResidualConfig{160, 5, 960, 160, true, HS, 1, 2});
+static_assert(RvmArch::blocks[12] ==
+              mnv3::InvertedResidualConfig{112, 5, 672, 160, true, HS, 2, 2});
+static_assert(RvmArch::blocks[13] ==
+              mnv3::InvertedResidualConfig{160, 5, 960, 160, true, HS, 1, 2});
+static_assert(RvmArch::blocks[14] ==
+              mnv3::InvertedResidualConfig{160, 5, 960, 160, true, HS, 1, 2});
 static_assert(output_stride(definition_of<RvmArch>, 12) == 16);
 static_assert(output_stride(definition_of<RvmArch>, 13) == 16, "dilated instead of strided");
 static_assert(output_stride(definition_of<RvmArch>, 16) == 16);

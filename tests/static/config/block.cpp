@@ -27,7 +27,8 @@ static_assert(InvertedResidualConfig{24, 5, 72, 40, true, Activation::RE, 2} == 
 template <InvertedResidualConfig Row>
 struct Block {};
 static_assert(std::is_same_v<Block<mnv3::LargeArch::blocks[4]>, Block<mnv3::LargeArch::blocks[5]>>);
-static_assert(!std::is_same_v<Block<mnv3::LargeArch::blocks[3]>, Block<mnv3::LargeArch::blocks[4]>>);
+static_assert(
+    !std::is_same_v<Block<mnv3::LargeArch::blocks[3]>, Block<mnv3::LargeArch::blocks[4]>>);
 
 // No expansion only where it would keep the width.
 static_assert(!has_expansion(mnv3::LargeArch::blocks[0]));
@@ -56,10 +57,8 @@ static_assert(squeeze_channels(mnv3::SmallArch::blocks[0]) == 8, "16 // 4 is 4, 
 static_assert(squeeze_channels(pasted) == 24, "72 // 4 is 18, which must not fall to 16");
 static_assert(squeeze_channels(mnv3::LargeArch::blocks[4]) == 32, "120 // 4 is 30");
 static_assert(squeeze_channels(mnv3::LargeArch::blocks[14]) == 240);
-static_assert(squeeze_channels({40, 5, 79, 40, true, Activation::RE, 1}) == 24,
-              "79 // 4 is 19, rounded to 16 and then up; 19.75 would give 24 at once");
-static_assert(squeeze_channels({40, 5, 111, 40, true, Activation::RE, 1}) == 24,
-              "111 // 4 is 27; 27.75 would be 28 and 32 after rounding up");
+static_assert(mnv3::squeeze_channels({40, 5, 107, 40, true, Activation::RE, 1}) == 24,
+              "107 // 4 is 26, which is 24 after rounding; 26.75 would be 32");
 
 // Children are numbered without gaps, whatever is absent.
 constexpr bool same(const mnv3::BlockSlots& a, int expansion, int depthwise, int squeeze,

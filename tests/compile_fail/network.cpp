@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// The outermost types are refused with the same words, and nothing deeper is compiled behind them.
+// needs: torch
+// errors: 4
+// expect: mnv3: \[in_follows_out\]
+// expect: architecture_error<Broken, mnv3::at_block<1>, mnv3::got<24>, mnv3::expected<16> ?>
+// expect: mnv3: \[feature_exists\]
+// expect: tap_error<mnv3::LargeArch, mnv3::after<99>, mnv3::available<0, 1, .*, 15, 16> ?>
+#include <mnv3/config.hpp>
+#include <mnv3/nn.hpp>
+
+struct Broken {
+  using enum mnv3::Activation;
+#ifdef MNV3_FIXED
+  static constexpr int second_in = 16;
+  using Tap = mnv3::after<9>;
+#else
+  static constexpr int second_in = 24;
+  using Tap = mnv3::after<99>;
+#endif
+  static constexpr auto blocks = std::to_array<mnv3::InvertedResidualConfig>({
+      {16, 3, 16, 16, false, RE, 1},
+      {second_in, 3, 64, 24, false, RE, 2},
+  });
+};
+
+mnv3::MobileNetV3<Broken> broken_table;
+mnv3::MobileNetV3<mnv3::LargeArch, mnv3::taps<Broken::Tap>> broken_tap;

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#include <mnv3/config/diagnostics.hpp>
+
+#include <type_traits>
+
+#include <mnv3/config/architectures.hpp>
+
+// What is refused is in tests/compile_fail.
+
+namespace {
+
+using namespace mnv3;  // a test of nearly every name in the header
+
+static_assert(verify<LargeArch>());
+static_assert(verify<SmallArch>());
+static_assert(verify<RvmArch>());
+static_assert(verify_taps<LargeArch, taps<>>());
+static_assert(verify_taps<RvmArch, taps<after<1>, after<3>, after<6>, after<16>>>());
+static_assert(verify_taps<LargeArch, taps<expansion<13>, at_stride<32>, embedding, logits>>());
+
+// A tap that does not exist is answered with all that do.
+static_assert(std::is_same_v<detail::available_for<LargeArch, after<99>>,
+                             available<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>>);
+static_assert(
+    std::is_same_v<detail::available_for<LargeArch, at_stride<64>>, available<2, 4, 8, 16, 32>>);
+static_assert(
+    std::is_same_v<detail::available_for<RvmArch, first_at_stride<32>>, available<2, 4, 8, 16>>);
+static_assert(std::is_same_v<detail::available_for<SmallArch, expansion<0>>,
+                             available<2, 3, 4, 5, 6, 7, 8, 9, 10, 11>>);
+
+}  // namespace
