@@ -12,22 +12,36 @@
 #include <thread>
 #include <variant>
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 #include <fmt/format.h>
 
 namespace examples {
+
+/// Cores that this process may run on: fewer than the machine's under taskset and in containers, where
+/// threads that share a core would wait for each other.
+inline int usable_cores() {
+#ifdef __linux__
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof(cores), &cores) == 0) return CPU_COUNT(&cores);
+#endif
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
 
 /// What the user can choose; the initial values are the defaults.
 struct Options {
   std::string data = "/usr/share/datasets/fashion-mnist";
   std::string weights = "fashion.pth";
   std::string sheet = "fashion.png";
-  int epochs = 4;
+  int epochs = 2;
   int batch = 128;
   double lr = 5e-3;
   int seed = 1;
   int limit = 0;
   /// The pictures are too small to keep more threads busy.
-  int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 4u));
+  int threads = std::min(usable_cores(), 4);
   bool help = false;
 };
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// LibTorch and doctest in one program. Both define CHECK: here it is doctest's. The order matters, so
-// every test that needs LibTorch includes this header and neither of the two. CMake precompiles it.
+// LibTorch and doctest in one program. Both define CHECK: here it is doctest's. The order matters,
+// so every test that needs LibTorch includes this header and neither of the two. CMake precompiles
+// it.
 
 #include <torch/torch.h>
 

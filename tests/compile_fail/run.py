@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Compiles programs with one mistake each and checks what the compiler says.
 
-Each FILE is compiled twice, without producing anything. With MNV3_FIXED defined it must compile: that
-is the control. Without, it must not, every `// expect: REGEX` in it must match the compiler's output,
-and there must be exactly two errors, the sentence and the values (`// errors: N` says another number).
+Each FILE is compiled twice, without producing anything. With MNV3_FIXED defined it must compile:
+that is the control. Without, it must not, every `// expect: REGEX` in it must match the compiler's
+output, and there must be exactly two errors, the sentence and the values (`// errors: N` says
+another number).
 A file with `// needs: torch` is compiled with the flags of --torch-flags.
 
 Every rule in mnv3/config/rules.hpp must be expected by one of the files in this folder.
@@ -35,8 +36,8 @@ def compile_only(command):
 def errors_in(output, file):
     errors = [line for line in output.splitlines() if " error: " in line]
     # Clang also says that the static_assert in the test itself was not a constant.
-    own = re.compile(rf"{re.escape(str(file))}:\d+:\d+: error: static.?assert\w* expression is not an "
-                     "integral constant expression")
+    own = re.compile(rf"{re.escape(str(file))}:\d+:\d+: error: static.?assert\w* expression is not "
+                     "an integral constant expression")
     return [line for line in errors if not own.match(line)]
 
 

@@ -1,21 +1,31 @@
 // SPDX-License-Identifier: MIT
-// Our side of the parity tests: reads commands of parity.py from standard input, one a line, and answers
-// each with "ok" or "error: ...". Tensors travel in .pth files.
+// Our side of the parity tests: reads commands of parity.py from standard input, one a line, and
+// answers each with "ok" or "error: ...". Many cases a process: starting LibTorch takes seconds.
 //
 //   forward NET DTYPE MODE SEED WEIGHTS INPUTS OUTPUTS   MODE: eval or train
+//   resave NET WEIGHTS OUTPUT                            loads and saves again
 //   init NET SEED OUTPUT                                 saves a freshly initialised network
-//   keys NET OUTPUT                                      writes "name shape" lines from the table
+//   keys NET OUTPUT                                      writes "name shape dtype" from the table
 //   print NET OUTPUT                                     writes the module tree
 
+#include <algorithm>
+#include <cstdint>
+#include <exception>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <map>
+#include <memory>
+#include <ratio>
+#include <span>
 #include <sstream>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <mnv3/mnv3.hpp>
@@ -23,9 +33,6 @@
 namespace {
 
 using namespace mnv3;
-
-using Dilation = Dilated<LargeArch>;
-using Reduction = ReducedTail<LargeArch>;
 
 /// Everything that an architecture can say for itself.
 struct CustomArch : SmallArch {
@@ -37,17 +44,25 @@ struct CustomArch : SmallArch {
   static constexpr Input input{.channels = 1};
 };
 
-using AllOfLarge = taps<after<0>, after<1>, after<2>, after<3>, after<4>, after<5>, after<6>, after<7>,
-                        after<8>, after<9>, after<10>, after<11>, after<12>, after<13>, after<14>,
-                        after<15>, after<16>>;
-using AllOfSmall = taps<after<0>, after<1>, after<2>, after<3>, after<4>, after<5>, after<6>, after<7>,
-                        after<8>, after<9>, after<10>, after<11>, after<12>>;
+using AllOfLarge =
+    taps<after<0>, after<1>, after<2>, after<3>, after<4>, after<5>, after<6>, after<7>, after<8>,
+         after<9>, after<10>, after<11>, after<12>, after<13>, after<14>, after<15>, after<16>>;
+using AllOfSmall = taps<after<0>, after<1>, after<2>, after<3>, after<4>, after<5>, after<6>,
+                        after<7>, after<8>, after<9>, after<10>, after<11>, after<12>>;
 
-torch::ScalarType dtype_named(const std::string& name) {
-  const std::map<std::string, torch::ScalarType> dtypes{
-      {"float32", torch::kFloat}, {"float64", torch::kDouble}, {"bfloat16", torch::kBFloat16}};
-  return dtypes.at(name);
-}
+/// One network, with its type behind plain functions.
+struct Instance {
+  std::shared_ptr<torch::nn::Module> module;
+  std::function<void(const std::string& path)> load;
+  std::function<void(const std::string& path)> save;
+  std::function<std::vector<torch::Tensor>(const torch::Tensor& x)> forward;
+  std::function<std::string()> print;
+};
+
+struct Network {
+  std::function<Instance()> make;
+  std::span<const Key> keys;
+};
 
 std::vector<torch::Tensor> as_vector(torch::Tensor output) { return {std::move(output)}; }
 template <std::size_t N>
@@ -55,114 +70,157 @@ std::vector<torch::Tensor> as_vector(const std::array<torch::Tensor, N>& outputs
   return {outputs.begin(), outputs.end()};
 }
 
-/// The commands for one network, with its type behind plain functions.
-struct Network {
-  std::function<void(std::istream&)> forward, init, keys, print;
-};
-
 template <class Arch, class Taps>
-void forward(std::istream& arguments) {
-  std::string dtype, mode, weights, inputs, outputs;
-  std::uint64_t seed = 0;
-  arguments >> dtype >> mode >> seed >> weights >> inputs >> outputs;
+Instance make() {
   MobileNetV3<Arch, Taps> net;
-  net->to(dtype_named(dtype));
-  load(net, weights);
-  net->train(mode == "train");
-
-  std::map<std::string, torch::Tensor> given;
-  const PthReader file(inputs);
-  for (const TensorEntry& entry : file.entries()) given.emplace(entry.name, file.read(entry));
-  torch::Tensor x = given.at("x");
-  NamedTensors results;
-  torch::manual_seed(seed);
-  const torch::AutoGradMode grad(mode == "train");
-  if (mode == "train") x.requires_grad_();
-  const auto taken = as_vector(net->forward(x));
-  for (std::size_t i = 0; i < taken.size(); ++i)
-    results.emplace_back(fmt::format("output.{}", i), taken[i].detach());
-  if (mode == "train") {
-    torch::Tensor loss = torch::zeros({}, x.options());
-    for (std::size_t i = 0; i < taken.size(); ++i)
-      loss = loss + (taken[i] * given.at(fmt::format("g{}", i))).sum();
-    loss.backward();
-    results.emplace_back("grad.x", x.grad());
-    for (const auto& parameter : net->named_parameters())
-      results.emplace_back("grad." + parameter.key(), parameter.value().grad());
-  }
-  for (auto& [name, tensor] : state_dict(*net))
-    results.emplace_back("state." + name, tensor.detach());
-  write_pth(outputs, results);
+  return {
+      .module = net.ptr(),
+      .load = [net](const std::string& path) mutable { load(net, path); },
+      .save = [net](const std::string& path) { save(net, path); },
+      .forward = [net](const torch::Tensor& x) mutable { return as_vector(net->forward(x)); },
+      .print = [net] { return fmt::format("{}\n", net); },
+  };
 }
 
 template <class Arch, class Taps = taps<>>
 Network network() {
-  return {
-      .forward = forward<Arch, Taps>,
-      .init =
-          [](std::istream& arguments) {
-            std::uint64_t seed = 0;
-            std::string output;
-            arguments >> seed >> output;
-            torch::manual_seed(seed);
-            save(MobileNetV3<Arch, Taps>(), output);
-          },
-      .keys =
-          [](std::istream& arguments) {
-            std::string output;
-            arguments >> output;
-            std::ofstream stream(output);
-            for (const Key& key : keys<Arch, Taps>)
-              stream << fmt::format("{} {} {}\n", key.name.view(), key.shape(),
-                                    key.is_integral ? "int64" : "float32");
-          },
-      .print =
-          [](std::istream& arguments) {
-            std::string output;
-            arguments >> output;
-            std::ofstream(output) << MobileNetV3<Arch, Taps>() << '\n';
-          },
-  };
+  return {.make = make<Arch, Taps>, .keys = keys<Arch, Taps>};
 }
 
-}  // namespace
-
-int main() {
-  at::set_num_threads(2);
-  const std::map<std::string, Network> networks{
+const std::map<std::string, Network>& networks() {
+  using RvmTaps = taps<after<1>, after<3>, after<6>, after<16>>;
+  static const std::map<std::string, Network> all{
       {"large", network<LargeArch>()},
       {"small", network<SmallArch>()},
-      {"large_dilated", network<Dilation>()},
+      {"large_dilated", network<Dilated<LargeArch>>()},
       {"small_dilated", network<Dilated<SmallArch>>()},
-      {"large_reduced", network<Reduction>()},
+      {"large_reduced", network<ReducedTail<LargeArch>>()},
       {"small_reduced", network<ReducedTail<SmallArch>>()},
-      {"large_dilated_reduced", network<ReducedTail<Dilation>>()},
+      {"large_dilated_reduced", network<ReducedTail<Dilated<LargeArch>>>()},
       {"large_050", network<WidthMult<LargeArch, std::ratio<1, 2>>>()},
       {"large_075", network<WidthMult<LargeArch, std::ratio<3, 4>>>()},
       {"large_125", network<WidthMult<LargeArch, std::ratio<5, 4>>>()},
       {"small_050", network<WidthMult<SmallArch, std::ratio<1, 2>>>()},
-      {"large_reduced_075", network<WidthMult<Reduction, std::ratio<3, 4>>>()},
+      {"large_reduced_075", network<WidthMult<ReducedTail<LargeArch>, std::ratio<3, 4>>>()},
       {"custom", network<CustomArch>()},
-      {"rvm", network<RvmArch, taps<after<1>, after<3>, after<6>, after<16>>>()},
+      {"rvm", network<RvmArch, RvmTaps>()},
       {"large_all", network<LargeArch, AllOfLarge>()},
       {"small_all", network<SmallArch, AllOfSmall>()},
       {"large_inside", network<LargeArch, taps<expansion<4>, after<4>, expansion<13>>>()},
       {"small_head", network<SmallArch, taps<at_stride<8>, embedding, logits>>()},
   };
+  return all;
+}
+
+torch::ScalarType dtype_named(const std::string& name) {
+  static const std::map<std::string, torch::ScalarType> dtypes{
+      {"float32", torch::kFloat}, {"float64", torch::kDouble}, {"bfloat16", torch::kBFloat16}};
+  return dtypes.at(name);
+}
+
+torch::Tensor strides_of(const torch::Tensor& x) {
+  return torch::tensor(x.strides().vec(), torch::kLong);
+}
+
+void forward(const Network& network, std::istream& arguments) {
+  std::string dtype, mode, weights, inputs, outputs;
+  std::uint64_t seed = 0;
+  arguments >> dtype >> mode >> seed >> weights >> inputs >> outputs;
+  const bool train = mode == "train";
+  const Instance net = network.make();
+  net.module->to(dtype_named(dtype));
+  net.load(weights);
+  net.module->train(train);
+
+  std::map<std::string, torch::Tensor> given;
+  const PthReader file(inputs);
+  for (const TensorEntry& entry : file.entries()) given.emplace(entry.name, file.read(entry));
+  torch::Tensor x = given.at("x");
+  x.requires_grad_(train);
+  torch::manual_seed(seed);
+  const torch::AutoGradMode grad(train);
+  const std::vector<torch::Tensor> taken = net.forward(x);
+
+  // The file's tensors are all dense, so what tells channels_last from contiguous goes beside them.
+  NamedTensors results{{"strides.x", strides_of(x)}};
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    results.emplace_back(fmt::format("output.{}", i), taken[i].detach());
+    results.emplace_back(fmt::format("strides.{}", i), strides_of(taken[i]));
+  }
+  if (train) {
+    torch::Tensor loss = torch::zeros({}, x.options());
+    for (std::size_t i = 0; i < taken.size(); ++i)
+      loss = loss + (taken[i] * given.at(fmt::format("g{}", i))).sum();
+    loss.backward();
+    results.emplace_back("grad.x", x.grad());
+    for (const auto& parameter : net.module->named_parameters())
+      results.emplace_back("grad." + parameter.key(), parameter.value().grad());
+  }
+  for (auto& [name, tensor] : state_dict(*net.module))
+    results.emplace_back("state." + name, tensor.detach());
+  write_pth(outputs, results);
+}
+
+void resave(const Network& network, std::istream& arguments) {
+  std::string weights, output;
+  arguments >> weights >> output;
+  const Instance net = network.make();
+  net.load(weights);
+  net.save(output);
+}
+
+void init(const Network& network, std::istream& arguments) {
+  std::uint64_t seed = 0;
+  std::string output;
+  arguments >> seed >> output;
+  torch::manual_seed(seed);
+  network.make().save(output);
+}
+
+void list_keys(const Network& network, std::istream& arguments) {
+  std::string output;
+  arguments >> output;
+  std::ofstream stream(output);
+  for (const Key& key : network.keys)
+    stream << fmt::format("{} {} {}\n", key.name.view(), key.shape(),
+                          key.is_integral ? "int64" : "float32");
+}
+
+void print(const Network& network, std::istream& arguments) {
+  std::string output;
+  arguments >> output;
+  std::ofstream(output) << network.make().print();
+}
+
+void obey(const std::string& line) {
+  static const std::map<std::string, void (*)(const Network&, std::istream&)> commands{
+      {"forward", forward},
+      {"resave", resave},
+      {"init", init},
+      {"keys", list_keys},
+      {"print", print}};
+  std::istringstream arguments(line);
+  std::string command, name;
+  arguments >> command >> name;
+  const auto known_command = commands.find(command);
+  const auto known_network = networks().find(name);
+  if (known_command == commands.end()) throw std::invalid_argument("no command " + command);
+  if (known_network == networks().end()) throw std::invalid_argument("no network " + name);
+  known_command->second(known_network->second, arguments);
+}
+
+}  // namespace
+
+int main() {
+  at::set_num_threads(2);  // as in parity.py: sums are split by threads, and so are rounding errors
   for (std::string line; std::getline(std::cin, line);) {
-    std::istringstream arguments(line);
-    std::string command, name;
-    arguments >> command >> name;
+    std::string answer = "ok";
     try {
-      const Network& net = networks.at(name);
-      const std::map<std::string, const std::function<void(std::istream&)>*> commands{
-          {"forward", &net.forward}, {"init", &net.init}, {"keys", &net.keys}, {"print", &net.print}};
-      (*commands.at(command))(arguments);
-      std::cout << "ok" << std::endl;
+      obey(line);
     } catch (const std::exception& error) {
-      std::string text = error.what();
-      std::replace(text.begin(), text.end(), '\n', ' ');
-      std::cout << "error: " << text << std::endl;
+      answer = std::string("error: ") + error.what();
+      std::replace(answer.begin(), answer.end(), '\n', ' ');
     }
+    std::cout << answer << std::endl;
   }
 }

@@ -27,8 +27,8 @@ namespace mnv3 {
 /// with state dicts in it, whose tensors are then named "model.features.0.0.weight". Nothing in the
 /// file is ever executed.
 ///
-/// Errors  WeightsError, from the constructor and from `read`. The constructor has checked every size
-///         in the file before any tensor is read.
+/// Errors  WeightsError, from the constructor and from `read`. The constructor has checked every
+///         size in the file before any tensor is read.
 class PthReader {
  public:
   /// Opens the file and reads what is in it, but not the tensors' values.

@@ -14,8 +14,8 @@
 #include <mnv3/config.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
 
-// A tapped tensor is the caller's: nothing that runs behind it may write it, although the layers do what
-// they can in place. So every tap there is is compared with a run module by module, on copies.
+// A tapped tensor is the caller's: nothing that runs behind it may write it, although the layers do
+// what they can in place. So every tap there is is compared with a run module by module, on copies.
 
 namespace {
 
@@ -91,7 +91,7 @@ void in_each_mode(Visit visit) {
     }
 }
 
-/// Everything that can be tapped, computed module by module: each gets copies to write to, if it does.
+/// Everything that can be tapped, computed module by module: each gets copies, in case it writes.
 template <class Net>
 std::vector<torch::Tensor> run_in_steps(Net& net, torch::Tensor x, bool training, bool grad) {
   const torch::AutoGradMode mode(grad);

@@ -564,6 +564,28 @@ TEST_CASE("a network runs in other precisions") {
   }
 }
 
+TEST_CASE("changing the precision changes every number but the count of batches") {
+  const torch::NoGradGuard no_grad;
+  Tiny net;
+  net->forward(torch::randn({2, 3, 32, 32}));
+  const auto check = [&](torch::Dtype dtype) {
+    for (const torch::Tensor& parameter : net->parameters())
+      CHECK(support::has_type(parameter, dtype));
+    for (const auto& item : net->named_buffers()) {
+      CAPTURE(item.key());
+      const bool is_count = support::contains(item.key(), "num_batches_tracked");
+      CHECK(support::has_type(item.value(), is_count ? torch::kLong : dtype));
+      if (is_count) CHECK(item.value().item<std::int64_t>() == 1);
+    }
+  };
+  net->to(torch::kDouble);
+  check(torch::kDouble);
+  net->to(torch::kCPU, torch::kBFloat16);
+  check(torch::kBFloat16);
+  net->to(torch::kCPU);
+  check(torch::kBFloat16);
+}
+
 TEST_CASE("pictures with channels last give the same, whatever the network's layout") {
   torch::manual_seed(12);
   const torch::NoGradGuard no_grad;

@@ -19,8 +19,8 @@ inline void copy_by_name(const torch::nn::Module& from, const torch::nn::Module&
   for (const auto& item : to.named_buffers()) item.value().copy_(buffers[item.key()]);
 }
 
-/// Gives `net` the running statistics of one batch of noise, so that eval() does not let the signal die
-/// out in the depth, and leaves it in eval().
+/// Gives `net` the running statistics of one batch of noise, so that eval() does not let the signal
+/// die out in the depth, and leaves it in eval().
 template <class Net>
 Net settled(Net net, int channels = 3) {
   const torch::NoGradGuard no_grad;
