@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The network as torch::nn modules.
+// The network as torch::nn modules, and the tables it is made from.
 
+#include <mnv3/config.hpp>
 #include <mnv3/nn/activation.hpp>
 #include <mnv3/nn/classifier.hpp>
 #include <mnv3/nn/conv2d_norm_activation.hpp>

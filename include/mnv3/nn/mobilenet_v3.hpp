@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -148,8 +149,19 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
 
 namespace detail {
 
-/// Stands where an architecture or its taps were refused, so that only the refusal is reported.
-struct Refused {};
+/// Stands where an architecture or its taps were refused: it can be used like a network with `Outputs`
+/// outputs, so that the compiler reports nothing but the refusal.
+template <std::size_t Outputs>
+class Refused : public torch::nn::Module {
+ public:
+  std::conditional_t<Outputs == 1, torch::Tensor, std::array<torch::Tensor, Outputs>> forward(
+      const torch::Tensor& x);
+  void print(ModuleTree& tree) const;
+};
+
+/// Number of outputs of a network with these taps.
+template <class Taps>
+inline constexpr std::size_t output_count = std::max<std::size_t>(1, Taps::requests.size());
 
 template <architecture Arch, class Taps>
 constexpr bool is_legal() {
@@ -162,19 +174,18 @@ constexpr bool is_legal() {
 }
 
 template <architecture Arch, class Taps>
-using Contained = std::conditional_t<is_legal<Arch, Taps>(), MobileNetV3Impl<Arch, Taps>, Refused>;
+using Contained = std::conditional_t<is_legal<Arch, Taps>(), MobileNetV3Impl<Arch, Taps>,
+                                     Refused<output_count<Taps>>>;
 
 /// One field of every tap.
 template <architecture Arch, class Taps>
 constexpr auto tap_fields(int TapInfo::*field) {
+  std::array<int, output_count<Taps>> values{};
   if constexpr (is_legal<Arch, Taps>()) {
     constexpr auto info = tap_info_of<Arch, Taps>();
-    std::array<int, info.size()> values{};
     for (std::size_t i = 0; i < info.size(); ++i) values[i] = info[i].*field;
-    return values;
-  } else {
-    return std::array<int, 0>{};
   }
+  return values;
 }
 
 }  // namespace detail
