@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -109,7 +110,11 @@ class Canvas {
   ///
   /// Errors  OutputError names the file and the reason.
   void write_png(const std::string& path) const {
-    const std::string part = temporary_beside(path);
+    // A link stays a link: the file that it names is replaced.
+    std::error_code missing;
+    const std::filesystem::path real = std::filesystem::canonical(path, missing);
+    const std::string target = missing ? path : real.string();
+    const std::string part = temporary_beside(target);
     try {
       File file{std::fopen(part.c_str(), "wb")};
       if (!file) throw OutputError(std::generic_category().message(errno));
@@ -124,7 +129,7 @@ class Canvas {
       // A full disk may show only here.
       if (std::fclose(file.release()) != 0)
         throw OutputError(std::generic_category().message(errno));
-      if (std::rename(part.c_str(), path.c_str()) != 0)
+      if (std::rename(part.c_str(), target.c_str()) != 0)
         throw OutputError(std::generic_category().message(errno));
     } catch (const OutputError& error) {
       std::remove(part.c_str());

@@ -59,7 +59,8 @@ class GzipReader {
     }
     // A file that stops inside its compressed data gives what it has, then this error.
     if (int code = Z_OK; done < size && (gzerror(file_.get(), &code), code == Z_BUF_ERROR))
-      fail(fmt::format("the gzip data ends too early, after {} more bytes of content", done));
+      fail(fmt::format("the gzip data ends too early: {} of the next {} bytes are there", done,
+                       size));
     return done;
   }
 
@@ -152,18 +153,15 @@ struct Dataset {
 /// Reads `<folder>/<prefix>-images-idx3-ubyte.gz` and `...-labels-idx1-ubyte.gz`; the files may
 /// also be there unpacked, without ".gz". `prefix` is "train" or "t10k". `limit` > 0 keeps the
 /// first pictures.
-inline Dataset read_fashion_mnist(const std::string& folder, std::string_view prefix,
-                                  int limit = 0) {
+inline Dataset read_fashion_mnist(const std::string& folder, std::string_view prefix, int limit = 0)
+try {
   namespace fs = std::filesystem;
   const auto locate = [&](std::string_view rest) {
     const std::string plain = (fs::path(folder) / fmt::format("{}-{}", prefix, rest)).string();
     std::error_code error;
     if (fs::exists(plain + ".gz", error)) return plain + ".gz";
     if (fs::exists(plain, error)) return plain;
-    throw DataError(fmt::format(
-        "\"{}.gz\": no such file. `apt-get install dataset-fashion-mnist` installs the data set in "
-        "/usr/share/datasets/fashion-mnist; --data names another folder",
-        plain));
+    throw DataError(fmt::format("\"{}.gz\": no such file", plain));
   };
   const std::string pictures_path = locate("images-idx3-ubyte");
   const std::string labels_path = locate("labels-idx1-ubyte");
@@ -193,6 +191,11 @@ inline Dataset read_fashion_mnist(const std::string& folder, std::string_view pr
     set.labels.resize(static_cast<std::size_t>(limit));
   }
   return set;
+} catch (const DataError& error) {
+  throw DataError(fmt::format(
+      "{}. `apt-get install --reinstall dataset-fashion-mnist` puts the data set into "
+      "/usr/share/datasets/fashion-mnist; --data names another folder",
+      error.what()));
 }
 
 }  // namespace examples

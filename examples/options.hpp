@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstddef>
+#include <filesystem>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <type_traits>
 #include <variant>
 
 #ifdef __linux__
@@ -20,8 +23,8 @@
 
 namespace examples {
 
-/// Cores that this process may run on: fewer than the machine's under taskset and in containers, where
-/// threads that share a core would wait for each other.
+/// Cores that this process may run on: fewer than the machine's under taskset and in containers,
+/// where threads that share a core would wait for each other.
 inline int usable_cores() {
 #ifdef __linux__
   cpu_set_t cores;
@@ -138,7 +141,10 @@ inline Options parse_options(std::span<const char* const> arguments) {
     }
     detail::set(options, *flag, value);
   }
-  if (options.weights == options.sheet) {
+  const auto full = [](const std::string& path) {
+    return std::filesystem::absolute(path).lexically_normal();
+  };
+  if (full(options.weights) == full(options.sheet)) {
     throw UsageError(
         fmt::format("--weights and --sheet are the same file, \"{}\"", options.weights));
   }

@@ -44,12 +44,17 @@ inline void require_writable(const std::string& path) {
   // A device or a pipe would be replaced by the file, or would block.
   if (fs::exists(status) && !fs::is_regular_file(status)) refuse("it is not a regular file");
 
-  fs::path folder = fs::path(path).parent_path();
+  if (fs::exists(status) && ::access(path.c_str(), W_OK) != 0)
+    refuse(std::generic_category().message(errno));
+
+  // What is written beside a link's target is renamed there, not beside the link.
+  const fs::path target = fs::exists(status) ? fs::canonical(path, error) : fs::path(path);
+  fs::path folder = target.parent_path();
   if (folder.empty()) folder = ".";
   if (!fs::exists(folder, error))
     refuse(fmt::format("there is no directory \"{}\"", folder.string()));
 
-  const std::string trial = temporary_beside(path);
+  const std::string trial = temporary_beside(target.string());
   // "x": never touch a file that is there already.
   if (File file{std::fopen(trial.c_str(), "wbx")}; !file) {
     refuse(std::generic_category().message(errno));

@@ -39,8 +39,7 @@ using examples::Dataset;
 using examples::fashion_classes;
 using examples::Options;
 
-// ---------------------------------------------------------------------------------------- network
-// --
+// ----------------------------------------------------------------------- network --
 
 /// MobileNetV3-Small for pictures of 28 x 28: as many blocks as are worth their time on a CPU, and
 /// two strides besides the stem's, so that the last stage still sees 4 x 4.
@@ -76,8 +75,7 @@ struct FashionArch {
 using Classifier = mnv3::MobileNetV3<FashionArch>;
 using Encoder = mnv3::MobileNetV3<FashionArch, mnv3::taps<mnv3::after<1>, mnv3::at_stride<4>>>;
 
-// ------------------------------------------------------------------------------------------- data
-// --
+// -------------------------------------------------------------------------- data --
 
 /// Pictures and labels as tensors. The pictures stay bytes: batches become floats one at a time.
 struct Samples {
@@ -96,10 +94,9 @@ Samples read_samples(const Options& options, std::string_view prefix) {
           .labels = bytes(set.labels, {set.count}).to(torch::kLong)};
 }
 
-/// What the network takes: floats in [0, 1]. The channels-last layout is LibTorch's fast one for
-/// depthwise convolutions on a CPU.
+/// What the network takes: floats in [0, 1].
 torch::Tensor to_input(const torch::Tensor& pictures) {
-  return pictures.to(torch::kFloat).div_(255).contiguous(torch::MemoryFormat::ChannelsLast);
+  return pictures.to(torch::kFloat).div_(255);
 }
 
 /// Mirrors every other picture or so.
@@ -108,8 +105,7 @@ torch::Tensor mirror_some(const torch::Tensor& pictures) {
   return torch::where(chosen, pictures.flip(3), pictures);
 }
 
-// ------------------------------------------------------------------------------------------- test
-// --
+// -------------------------------------------------------------------------- test --
 
 struct Predictions {
   torch::Tensor labels;       ///< (N), int64
@@ -160,8 +156,7 @@ void print_classes(const Predictions& predictions, const Samples& samples) {
   }
 }
 
-// --------------------------------------------------------------------------------------- training
-// --
+// ---------------------------------------------------------------------- training --
 
 /// AdamW that lets only the weights of convolutions and Linears decay: shrinking a bias or the
 /// scale of a batch norm costs accuracy.
@@ -230,8 +225,7 @@ void train(Classifier& net, const Samples& samples, const Samples& test, const O
   }
 }
 
-// ---------------------------------------------------------------------------------- contact sheet
-// --
+// ----------------------------------------------------------------- contact sheet --
 
 /// For each class that has one, the first position in `candidates`, indices of `samples`.
 std::vector<std::int64_t> one_of_each_class(const torch::Tensor& candidates,
@@ -287,10 +281,8 @@ void draw_maps(ContactSheet& sheet, const torch::Tensor& maps) {
 }
 
 void draw_sheet(const Options& options, const Samples& test, const Predictions& predictions) {
-  // The file was written by a network with a head; of its tensors the encoder takes what its taps
-  // need.
+  // A network with a head wrote the file; the encoder takes what its taps need.
   Encoder encoder;
-  mnv3::to_memory_format(*encoder, torch::MemoryFormat::ChannelsLast);
   const mnv3::LoadReport report = mnv3::load(encoder, options.weights);
   fmt::print("\nencoder: {} tensors loaded from {}, {} that no tap needs left there\n",
              report.loaded.size(), options.weights, report.unused.size());
@@ -306,10 +298,12 @@ void draw_sheet(const Options& options, const Samples& test, const Predictions& 
   draw_pictures(sheet, chosen, test, predictions);
 
   const torch::Tensor wrong = predictions.labels.ne(test.labels).nonzero().flatten();
-  const torch::Tensor surest_first =
-      wrong.index_select(0, predictions.confidences.index_select(0, wrong).argsort(0, true));
-  sheet.section("Mistakes", "the surest one of each class: predicted, and what it is");
-  draw_pictures(sheet, one_of_each_class(surest_first, test), test, predictions);
+  if (wrong.numel() > 0) {
+    const torch::Tensor surest_first =
+        wrong.index_select(0, predictions.confidences.index_select(0, wrong).argsort(0, true));
+    sheet.section("Mistakes", "the most confident one of each class: predicted, and what it is");
+    draw_pictures(sheet, one_of_each_class(surest_first, test), test, predictions);
+  }
 
   const torch::NoGradGuard no_grad;
   encoder->eval();
@@ -328,8 +322,7 @@ void draw_sheet(const Options& options, const Samples& test, const Predictions& 
   fmt::print("contact sheet: {}\n", options.sheet);
 }
 
-// ------------------------------------------------------------------------------------------- main
-// --
+// -------------------------------------------------------------------------- main --
 
 void run(const Options& options) {
   // What can go wrong goes wrong now, not after minutes of training.
@@ -341,15 +334,16 @@ void run(const Options& options) {
   at::set_num_threads(options.threads);
   torch::manual_seed(static_cast<std::uint64_t>(options.seed));
   Classifier net;
+  // LibTorch's fastest layout for depthwise convolutions on a CPU. The weights alone decide it:
+  // pictures with one channel are laid out the same either way.
   mnv3::to_memory_format(*net, torch::MemoryFormat::ChannelsLast);
+  if (options.epochs == 0) mnv3::load(net, options.weights);
   fmt::print("{}\n{} parameters\n\n", net, mnv3::parameter_count<FashionArch>());
-  fmt::print("{} training pictures, {} test pictures, {} threads, seed {}\n", training.count(),
-             test.count(), options.threads, options.seed);
+  fmt::print("{} training and {} test pictures; threads {}, seed {}, batch {}, learning rate {}\n",
+             training.count(), test.count(), options.threads, options.seed, options.batch,
+             options.lr);
 
-  if (options.epochs > 0)
-    train(net, training, test, options);
-  else
-    mnv3::load(net, options.weights);
+  if (options.epochs > 0) train(net, training, test, options);
   const Predictions predictions = predict(net, test.pictures);
   print_classes(predictions, test);
   draw_sheet(options, test, predictions);

@@ -20,6 +20,10 @@ import time
 import unittest
 import warnings
 
+# Both sides take turns. Threads that spin while they wait would cost twice the time, and far more
+# on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 try:
     import torch
     import torchvision
@@ -37,9 +41,9 @@ except ImportError:
     Image = None  # torchvision can read pictures itself
 
 # Of the difference's L2 norm to torchvision's. Both sides call the same kernels in the same order,
-# so that nearly all differences are exactly 0. Channels_last is the exception: our gate's ReLU works
-# in place and leaves its (N, C, 1, 1) laid out so, torchvision's does not, and the convolution after
-# it has a kernel for either. In bfloat16 one unit in the last place is 4e-3.
+# so that nearly all differences are exactly 0. The exception is channels_last: our gate's ReLU is in
+# place and keeps the layout of its (N, C, 1, 1), torchvision's does not, and the convolution after
+# it has a kernel for each. In bfloat16 one unit in the last place is 4e-3.
 LIMIT = {torch.float32: 1e-5, torch.float64: 1e-11, torch.bfloat16: 1e-3}
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -112,6 +116,8 @@ CLASSIFIERS = {
     "large_reduced": classifier("large", reduced_tail=True),
     "small_reduced": classifier("small", reduced_tail=True),
     "large_dilated_reduced": classifier("large", dilated=True, reduced_tail=True),
+    # Its block 9 has stride 2, runs at stride 1 and keeps its 48 channels: still no residual.
+    "small_dilated_reduced": classifier("small", dilated=True, reduced_tail=True),
     "large_050": classifier("large", width_mult=0.5),
     "large_075": classifier("large", width_mult=0.75),
     "large_125": classifier("large", width_mult=1.25),
@@ -215,6 +221,7 @@ class Tool:
         return self.process.wait()
 
 
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 TOOL = None
 WEIGHTS = None
 REFERENCES = {}
@@ -370,7 +377,7 @@ class Comparison(unittest.TestCase):
         return outputs
 
 
-# ----------------------------------------------------------------------------------------- the tests
+# ---------------------------------------------------------------------------------------- the tests
 
 class Keys(Comparison):
     """Names, order, shapes and dtypes: of the table, of the file that we write, of torchvision."""
@@ -472,9 +479,11 @@ class Train(Comparison):
             ours, theirs = map(max, zip(*cls.vanishing))
             print(f"train: {len(cls.vanishing)} gradients are 0 but for rounding; largest, of the "
                   f"same batch norm's other gradient: ours {ours:.0e}, torchvision's {theirs:.0e}")
-        for label, ours, theirs in cls.rounded:
-            print(f"train: {label}: from torchvision's float64 ours is {ours:.1e} away, "
-                  f"torchvision's own float32 {theirs:.1e}")
+        if cls.rounded:
+            ours, theirs, label = max(cls.rounded)
+            print(f"train: {len(cls.rounded)} gradients are beyond the limit, but as near to "
+                  f"torchvision's float64 as its float32; worst: ours {ours:.1e}, torchvision's "
+                  f"{theirs:.1e} ({label})")
         super().tearDownClass()
 
     def step(self, name, x):
@@ -521,7 +530,7 @@ class Train(Comparison):
             errors = [relative_l2(y, truth()[pair.label]) for y in (pair.ours, pair.theirs)]
             if x.dtype != torch.float32 or not errors[0] <= 1.5 * errors[1] <= 1e-4:
                 return False
-            self.rounded.append((f"{self.title}, {pair.label}", *errors))
+            self.rounded.append((*errors, f"{self.title}, {pair.label}"))
             return True
 
         return lambda pair: pair.label.startswith("grad.") and (vanishes(pair)
@@ -633,7 +642,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True, type=pathlib.Path)
-    beside_repository = pathlib.Path(__file__).resolve().parents[3] / "shared" / "weights"
+    beside_repository = REPOSITORY.parent / "shared" / "weights"
     parser.add_argument("--weights", type=pathlib.Path,
                         default=os.environ.get("MNV3_SHARED_WEIGHTS") or beside_repository)
     parser.add_argument("group", nargs="?", choices=list(GROUPS))

@@ -97,6 +97,7 @@ const std::map<std::string, Network>& networks() {
       {"large_reduced", network<ReducedTail<LargeArch>>()},
       {"small_reduced", network<ReducedTail<SmallArch>>()},
       {"large_dilated_reduced", network<ReducedTail<Dilated<LargeArch>>>()},
+      {"small_dilated_reduced", network<ReducedTail<Dilated<SmallArch>>>()},
       {"large_050", network<WidthMult<LargeArch, std::ratio<1, 2>>>()},
       {"large_075", network<WidthMult<LargeArch, std::ratio<3, 4>>>()},
       {"large_125", network<WidthMult<LargeArch, std::ratio<5, 4>>>()},

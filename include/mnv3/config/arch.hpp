@@ -17,7 +17,7 @@ concept architecture = requires {
 };
 
 /// What an architecture says besides its table.
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L118-137, L154, L252.
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L118-137, L154, L250.
 struct Settings {
   Input input{};
   int num_classes = 1000;
@@ -36,11 +36,11 @@ struct Definition {
 namespace detail {
 
 template <class Arch>
-constexpr Settings settings_of() {
+constexpr Settings settings_of() {  // braces refuse a double where an int belongs
   Settings s;
   if constexpr (requires { Arch::input; }) s.input = Arch::input;
-  if constexpr (requires { Arch::num_classes; }) s.num_classes = Arch::num_classes;
-  if constexpr (requires { Arch::last_channel; }) s.last_channel = Arch::last_channel;
+  if constexpr (requires { Arch::num_classes; }) s.num_classes = {Arch::num_classes};
+  if constexpr (requires { Arch::last_channel; }) s.last_channel = {Arch::last_channel};
   if constexpr (requires { Arch::dropout; }) s.dropout = Arch::dropout;
   if constexpr (requires { Arch::batch_norm_eps; }) s.batch_norm_eps = Arch::batch_norm_eps;
   if constexpr (requires { Arch::batch_norm_momentum; })

@@ -31,7 +31,7 @@ constexpr bool has_expansion(const InvertedResidualConfig& row) {
 
 /// Whether the block adds its input to its result. The *configured* stride decides: a dilated row of
 /// stride 2 runs at stride 1 and still has no residual.
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L63.
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L64.
 constexpr bool has_residual(const InvertedResidualConfig& row) {
   return row.stride == 1 && row.input_channels == row.out_channels;
 }

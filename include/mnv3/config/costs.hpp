@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/taps.hpp>
@@ -65,12 +66,16 @@ constexpr std::int64_t receptive_field(const Definition& net, int feature) {
 /// `parameter_count` of a network with these taps.
 template <architecture Arch, class Taps = taps<>>
 constexpr std::int64_t parameter_count() {
+  static_assert(verify<Arch>());
+  static_assert(verify_taps<Arch, Taps>());
   return parameter_count(definition_of<Arch>, reach_of<Arch, Taps>());
 }
 
 /// `mac_count` of a network with these taps.
 template <architecture Arch, class Taps = taps<>>
 constexpr std::int64_t mac_count(std::int64_t height, std::int64_t width) {
+  static_assert(verify<Arch>());
+  static_assert(verify_taps<Arch, Taps>());
   return mac_count(definition_of<Arch>, reach_of<Arch, Taps>(), height, width);
 }
 

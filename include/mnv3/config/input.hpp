@@ -7,7 +7,7 @@
 namespace mnv3 {
 
 /// Mean and standard deviation of ImageNet's RGB values in [0, 1].
-/// Source  torchvision 0.14.1 transforms/_presets.py L38-39.
+/// Source  torchvision 0.14.1 transforms/_presets.py L44-45.
 inline constexpr std::array imagenet_mean{0.485, 0.456, 0.406};
 inline constexpr std::array imagenet_std{0.229, 0.224, 0.225};
 

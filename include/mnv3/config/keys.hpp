@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/taps.hpp>
 
@@ -65,6 +66,8 @@ namespace detail {
 
 template <architecture Arch, class Taps>
 constexpr auto keys_of() {
+  static_assert(verify<Arch>());
+  static_assert(verify_taps<Arch, Taps>());
   constexpr int reach = reach_of<Arch, Taps>();
   constexpr std::size_t count = [] {
     std::size_t n = 0;

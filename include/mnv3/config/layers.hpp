@@ -28,7 +28,7 @@ struct Conv2dNormActivationConfig {
 };
 
 /// Zeros added on each side, so that stride 1 keeps the size.
-/// Source  torchvision 0.14.1 ops/misc.py L88.
+/// Source  torchvision 0.14.1 ops/misc.py L87.
 constexpr int padding_of(const Conv2dNormActivationConfig& c) {
   return (c.kernel - 1) / 2 * c.dilation;
 }

@@ -19,7 +19,7 @@ namespace mnv3 {
 // Rules about a row name it; the others are about the settings (doubles are reported in thousandths).
 #define MNV3_ARCHITECTURE_RULES(RULE)                                                               \
   RULE(has_blocks, "`blocks` needs at least one row")                                               \
-  RULE(channels_positive, "the channel counts of a row must be at least 1")                         \
+  RULE(channels_in_range, "the channel counts of a row must be from 1 to 1048576")                  \
   RULE(in_follows_out, "`input_channels` of a row must equal `out_channels` of the row before it")  \
   RULE(kernel_is_odd, "`kernel` must be odd and at least 1, so that padding keeps the size")        \
   RULE(stride_is_1_or_2, "`stride` must be 1 or 2")                                                 \
@@ -61,6 +61,9 @@ struct Verdict {
   friend constexpr bool operator==(const Verdict&, const Verdict&) = default;
 };
 
+/// So that what is computed from a legal table does not overflow.
+inline constexpr int most_channels = 1 << 20;
+
 namespace detail {
 
 constexpr int thousandths(double value) {
@@ -73,7 +76,8 @@ constexpr int thousandths(double value) {
 /// The verdict on one row that follows `previous_out` channels.
 constexpr Verdict check_row(const InvertedResidualConfig& row, int index, int previous_out) {
   for (const int channels : {row.input_channels, row.expanded_channels, row.out_channels})
-    if (channels < 1) return {Rule::channels_positive, index, channels, 1};
+    if (channels < 1 || channels > most_channels)
+      return {Rule::channels_in_range, index, channels, channels < 1 ? 1 : most_channels};
   if (row.input_channels != previous_out)
     return {Rule::in_follows_out, index, row.input_channels, previous_out};
   if (row.kernel < 1 || row.kernel % 2 == 0)
@@ -90,9 +94,9 @@ constexpr Verdict check_row(const InvertedResidualConfig& row, int index, int pr
 constexpr Verdict check_settings(const Settings& s) {
   using detail::thousandths;
   if (s.input.channels < 1) return {Rule::input_channels_positive, -1, s.input.channels, 1};
+  const bool normalizes = !s.input.mean.empty() || !s.input.std.empty();
   for (const std::span<const double> values : {s.input.mean, s.input.std})
-    if (const int n = static_cast<int>(values.size());
-        n != (s.input.normalized_inside() || n > 0 ? s.input.channels : 0))
+    if (const int n = static_cast<int>(values.size()); n != (normalizes ? s.input.channels : 0))
       return {Rule::normalization_fits, -1, n, s.input.channels};
   for (const double value : s.input.std)
     if (!(value > 0)) return {Rule::std_positive, -1, thousandths(value), 1};

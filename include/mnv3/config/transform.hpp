@@ -33,7 +33,7 @@ constexpr std::size_t tail_of(const std::array<InvertedResidualConfig, N>& block
 
 /// Dilates the last stage by 2 instead of striding, so that it stays at half the output stride. The
 /// first row keeps stride 2 *and* gets dilation 2, so the convolution runs at stride 1.
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L227, L246-248 (`dilated=True`).
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L227, L246-248, L261-263 (`dilated=True`).
 template <std::size_t N>
 constexpr auto dilated(std::array<InvertedResidualConfig, N> blocks) {
   for (std::size_t i = detail::tail_of(blocks); i < N; ++i) blocks[i].dilation = 2;
@@ -41,7 +41,7 @@ constexpr auto dilated(std::array<InvertedResidualConfig, N> blocks) {
 }
 
 /// Halves the channels of the last stage, from the output of its first row on.
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L226, L246-248 (`reduced_tail=True`).
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L226, L246-248, L261-263 (`reduced_tail=True`).
 template <std::size_t N>
 constexpr auto reduced_tail(std::array<InvertedResidualConfig, N> blocks) {
   const std::size_t tail = detail::tail_of(blocks);
@@ -56,12 +56,12 @@ constexpr auto reduced_tail(std::array<InvertedResidualConfig, N> blocks) {
 }
 
 /// Multiplies a channel count and rounds it by torchvision's rule.
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L49-50 (`adjust_channels`).
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L47-49 (`adjust_channels`).
 constexpr int width_mult(int channels, double width) { return make_divisible(channels * width); }
 
 /// Multiplies all channel counts of a table, each rounded on its own (torchvision's rule; the TF,
 /// timm and paper rules round the expansion differently and give other networks).
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L39-42 (`width_mult`).
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L38-41 (`width_mult`).
 template <std::size_t N>
 constexpr auto width_mult(std::array<InvertedResidualConfig, N> blocks, double width) {
   for (InvertedResidualConfig& row : blocks) {

@@ -14,7 +14,7 @@
 namespace mnv3 {
 
 /// Linear "0", hard-swish, dropout, Linear "3"; the last one only if `WithLogits`.
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L191-196.
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L190-195.
 template <bool WithLogits>
 class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogits>> {
  public:
@@ -45,7 +45,7 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
     tree.leaf("0", printed_linear(hidden));
     tree.leaf("1", printed_name(Activation::HS));
     if constexpr (WithLogits) {
-      tree.leaf("2", fmt::format("Dropout(p={}, inplace=True)", settings_.dropout));
+      tree.leaf("2", fmt::format("Dropout(p={}, inplace=True)", printed_float(settings_.dropout)));
       tree.leaf("3", printed_linear(output));
     }
     tree.close();

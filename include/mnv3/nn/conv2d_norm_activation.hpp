@@ -62,8 +62,8 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
     tree.leaf("0", printed_conv2d(config_, false));
     tree.leaf("1", fmt::format("BatchNorm2d({}, eps={}, momentum={}, affine=True, "
                                "track_running_stats=True)",
-                               norm->options.num_features(), norm->options.eps(),
-                               norm->options.momentum().value_or(0)));
+                               norm->options.num_features(), printed_float(norm->options.eps()),
+                               printed_float(norm->options.momentum().value_or(0))));
     if (config_.activation) tree.leaf("2", printed_name(*config_.activation));
     tree.close();
   }

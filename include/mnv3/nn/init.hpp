@@ -11,7 +11,7 @@ namespace mnv3 {
 /// Initialises every layer of `module` as torchvision does, from LibTorch's random generator and in
 /// torchvision's order: with the same seed a whole classifier gets the same weights.
 ///
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L198-208.
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L197-207.
 inline void initialize_weights(torch::nn::Module& module) {
   const torch::NoGradGuard no_grad;
   for (const auto& child : module.modules(/*include_self=*/false)) {

@@ -67,7 +67,7 @@ class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl> {
 TORCH_MODULE(Bottleneck);
 
 /// One row of the table as a module: expand, depthwise, squeeze-and-excitation, project, residual.
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L52-115.
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L52-114.
 template <InvertedResidualConfig Row, BlockPart Part = BlockPart::whole>
 class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualImpl<Row, Part>> {
  public:

@@ -103,7 +103,7 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
   /// Errors  c10::Error if x has another rank, channel count or an integer type, or no pixels.
   /// Grad    Participates in autograd; eval() and NoGradGuard are the caller's. Outputs are never
   ///         written again.
-  /// Source  torchvision 0.14.1 models/mobilenetv3.py L210-221; RobustVideoMatting
+  /// Source  torchvision 0.14.1 models/mobilenetv3.py L209-220; RobustVideoMatting
   ///         model/mobilenetv3.py L36-72.
   Result forward(const torch::Tensor& x) {
     detail::check_input(x, net.settings.input.channels);

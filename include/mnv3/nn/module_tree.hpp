@@ -51,6 +51,13 @@ class ModuleTree {
   std::size_t depth_ = 0;
 };
 
+/// A number as Python prints a float: the shortest text that gives it back, with a point.
+inline std::string printed_float(double value) {
+  std::string text = fmt::format("{}", value);
+  if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
+  return text;
+}
+
 /// A convolution as PyTorch prints it: what is at its default is left out.
 inline std::string printed_conv2d(const Conv2dNormActivationConfig& c, bool bias) {
   std::string text = fmt::format("Conv2d({0}, {1}, kernel_size=({2}, {2}), stride=({3}, {3})",

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstddef>
+#include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -32,17 +34,17 @@ struct LoadOptions {
 
 namespace detail {
 
-/// A prefix that would make the names of the file known, or an empty string.
-inline std::string suggest_prefix(const PthReader& file, const Definition& net) {
-  std::string found;
+/// What stands before the first of the network's names that the file has.
+inline std::optional<std::string> find_prefix(const PthReader& file, const Definition& net) {
+  std::optional<std::string> found;
   for_each_key(net, [&](const Key& key) {
-    if (!found.empty()) return;
-    const std::string suffix = "." + std::string(key.name.view());
-    for (const TensorEntry& entry : file.entries())
-      if (entry.name.ends_with(suffix)) {
-        found = entry.name.substr(0, entry.name.size() - suffix.size() + 1);
-        return;
-      }
+    const std::string_view name = key.name.view();
+    for (const TensorEntry& entry : file.entries()) {
+      if (found) return;
+      const std::string_view before =
+          std::string_view(entry.name).substr(0, entry.name.size() - std::min(entry.name.size(), name.size()));
+      if (entry.name.ends_with(name) && (before.empty() || before.ends_with('.'))) found = before;
+    }
   });
   return found;
 }
@@ -93,11 +95,13 @@ inline LoadReport load_into(torch::nn::Module& module, const Definition& net,
   if (!options.allow_missing) wrong += list_names("missing", report.missing);
   if (!options.allow_unexpected) wrong += list_names("unexpected", report.unexpected);
   if (!options.allow_mismatched) wrong += list_mismatches(report.mismatched);
+  if (report.loaded.empty()) {
+    wrong += "\n  none of the file's tensors would be loaded";
+    if (const auto prefix = find_prefix(file, net); prefix && *prefix != options.prefix)
+      wrong += fmt::format("; there are fitting names behind \"{0}\": pass {{.prefix = \"{0}\"}}",
+                           *prefix);
+  }
   if (!wrong.empty()) {
-    if (report.loaded.empty() && report.mismatched.empty())
-      if (const std::string prefix = suggest_prefix(file, net); prefix != options.prefix)
-        wrong += fmt::format("\n  the file's names begin with \"{0}\": pass {{.prefix = \"{0}\"}}",
-                             prefix);
     throw LoadError(
         fmt::format("mnv3: {} does not fit this network; nothing was loaded{}", path.string(), wrong),
         std::move(report));
@@ -120,8 +124,8 @@ inline LoadReport load_into(torch::nn::Module& module, const Definition& net,
 /// Values are converted to the network's dtype and device. All or nothing: if this throws, the network
 /// has the weights it had.
 ///
-/// Errors  LoadError, a WeightsError, if names or shapes do not fit and `options` does not allow it; it
-///         lists them. WeightsError if the file cannot be read.
+/// Errors  LoadError, a WeightsError, if names or shapes do not fit and `options` does not allow it, or
+///         if nothing would be loaded at all; it lists them. WeightsError if the file cannot be read.
 template <architecture Arch, class Taps>
 LoadReport load(MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path,
                 const LoadOptions& options = {}) {

@@ -24,7 +24,7 @@ struct ShapeMismatch {
 };
 
 /// What became of every name in a checkpoint and in the network. Names are the network's, without the
-/// prefix that was stripped.
+/// prefix that was stripped; only those of `outside_prefix` are the file's.
 struct LoadReport {
   std::vector<std::string> loaded;
   std::vector<std::string> unused;      ///< Known to the architecture, not needed by the taps.

@@ -35,10 +35,13 @@ static_assert(check(definition_of<RvmArch>).ok());
 
 // Rules about the table.
 static_assert(check(std::span<const Row>()) == wrong(Rule::has_blocks, -1, 0, 1));
-static_assert(after_setting(0, &Row::input_channels, 0) == wrong(Rule::channels_positive, 0, 0, 1));
+static_assert(after_setting(0, &Row::input_channels, 0) == wrong(Rule::channels_in_range, 0, 0, 1));
 static_assert(after_setting(1, &Row::expanded_channels, -64) ==
-              wrong(Rule::channels_positive, 1, -64, 1));
-static_assert(after_setting(2, &Row::out_channels, 0) == wrong(Rule::channels_positive, 2, 0, 1));
+              wrong(Rule::channels_in_range, 1, -64, 1));
+static_assert(after_setting(2, &Row::out_channels, 0) == wrong(Rule::channels_in_range, 2, 0, 1));
+// Six times this would not be an int any more.
+static_assert(after_setting(2, &Row::out_channels, 400'000'000) ==
+              wrong(Rule::channels_in_range, 2, 400'000'000, 1 << 20));
 static_assert(after_setting(1, &Row::input_channels, 24) == wrong(Rule::in_follows_out, 1, 24, 16));
 static_assert(after_setting(1, &Row::out_channels, 40) == wrong(Rule::in_follows_out, 2, 24, 40));
 static_assert(after_setting(0, &Row::input_channels, 8).ok(), "the stem follows the first row");
@@ -89,7 +92,9 @@ static_assert(after_setting(&Settings::input, {.channels = 4, .mean = three, .st
               wrong(Rule::normalization_fits, -1, 3, 4));
 static_assert(after_setting(&Settings::input, {.channels = 3, .mean = three, .std = {}}) ==
               wrong(Rule::normalization_fits, -1, 0, 3));
-static_assert(after_setting(&Settings::input, {.channels = 3, .mean = {}, .std = two}) ==
+static_assert(after_setting(&Settings::input, {.channels = 3, .mean = {}, .std = three}) ==
+              wrong(Rule::normalization_fits, -1, 0, 3));
+static_assert(after_setting(&Settings::input, {.channels = 3, .mean = three, .std = two}) ==
               wrong(Rule::normalization_fits, -1, 2, 3));
 static_assert(after_setting(&Settings::input, {.channels = 3, .mean = three, .std = with_zero}) ==
               wrong(Rule::std_positive, -1, 0, 1));

@@ -64,13 +64,18 @@ TEST_CASE("writing replaces a file, and a failed write leaves nothing behind") {
   Canvas(2, 2, red).write_png(path);
   CHECK(read_png(path).width == 2);
 
+  std::filesystem::create_symlink(path, folder / "link.png");
+  Canvas(3, 3, red).write_png(folder / "link.png");
+  CHECK(read_png(path).width == 3);
+  CHECK(std::filesystem::is_symlink(folder / "link.png"));
+
   std::filesystem::create_directory(folder / "d");
   CHECK_THROWS_WITH_AS(Canvas(2, 2, red).write_png(folder / "d"), doctest::Contains("/d\": "),
                        OutputError);
   CHECK_THROWS_WITH_AS(Canvas(2, 2, red).write_png(folder / "none/a.png"),
                        doctest::Contains("none/a.png\": No such file"), OutputError);
   CHECK_THROWS_AS(Canvas(0, 0, red).write_png(folder / "empty.png"), OutputError);
-  CHECK(folder.files() == 2);
+  CHECK(folder.files() == 3);
 }
 
 TEST_CASE("an output that cannot be written is found beforehand") {

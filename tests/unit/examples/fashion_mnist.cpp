@@ -136,7 +136,7 @@ TEST_CASE("a data set has pictures and labels, and can be cut short") {
 TEST_CASE("a missing data set is answered with the package that has it") {
   const TemporaryFolder folder;
   CHECK_THROWS_WITH_AS(read_fashion_mnist(folder.path(), "t10k"),
-                       doctest::Contains("apt-get install dataset-fashion-mnist"), DataError);
+                       doctest::Contains("apt-get install --reinstall dataset-fashion-mnist"), DataError);
   CHECK_THROWS_WITH_AS(read_fashion_mnist(folder / "no-folder", "t10k"),
                        doctest::Contains("t10k-images-idx3-ubyte.gz\": no such file"), DataError);
 }
@@ -146,6 +146,9 @@ TEST_CASE("a data set whose files do not fit together is refused") {
   write_set(folder, 3, {1, 2});
   CHECK_THROWS_WITH_AS(read_fashion_mnist(folder.path(), "train"),
                        doctest::Contains("has 3 pictures"), DataError);
+  CHECK_THROWS_WITH_AS(read_fashion_mnist(folder.path(), "t10k"),
+                       doctest::Contains("apt-get install --reinstall dataset-fashion-mnist"),
+                       DataError);
   write_set(folder, 3, {1, 10, 2});
   CHECK_THROWS_WITH_AS(read_fashion_mnist(folder.path(), "train"),
                        doctest::Contains("label 10 of picture 1 is not one of 0 to 9"), DataError);

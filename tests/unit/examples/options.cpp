@@ -77,6 +77,7 @@ TEST_CASE("a flag without its value is refused") {
 
 TEST_CASE("the two outputs must be two files") {
   CHECK_THROWS_AS(parse({"--sheet", "a", "--weights", "a"}), UsageError);
+  CHECK_THROWS_AS(parse({"--sheet", "./a", "--weights", "b/../a"}), UsageError);
 }
 
 TEST_CASE("the help text names every flag and its default") {

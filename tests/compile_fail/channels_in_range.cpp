@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A block without an output.
-// expect: mnv3: \[channels_positive\]
+// expect: mnv3: \[channels_in_range\]
 // expect: architecture_error<Broken, mnv3::at_block<1>, mnv3::got<0>, mnv3::expected<1> ?>
 #include <mnv3/config.hpp>
 
