@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Everything. Programs that only need the tables include <mnv3/config.hpp>, which needs no LibTorch.
+// Everything. Programs that only need the tables include <mnv3/config.hpp>, which needs no
+// LibTorch.
 
 #include <mnv3/config.hpp>
 #include <mnv3/nn.hpp>

@@ -9,8 +9,8 @@
 
 namespace mnv3 {
 
-/// Any struct with a static table `blocks` is an architecture. Every member of `Settings` may be given
-/// as a static member of the same name; what is not given has torchvision's default.
+/// Any struct with a static table `blocks` is an architecture. Every member of `Settings` may be
+/// given as a static member of the same name; what is not given has torchvision's default.
 template <class Arch>
 concept architecture = requires {
   { std::span<const InvertedResidualConfig>(Arch::blocks) };

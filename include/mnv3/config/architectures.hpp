@@ -59,8 +59,9 @@ struct SmallArch {
   static constexpr int last_channel = 1024;
 };
 
-/// RobustVideoMatting's encoder: MobileNetV3-Large with a dilated tail (output stride 16) that takes
-/// RGB in [0, 1] and normalises it itself. RVM taps `after<1>, after<3>, after<6>, after<16>`.
+/// RobustVideoMatting's encoder: MobileNetV3-Large with a dilated tail (output stride 16) that
+/// takes RGB in [0, 1] and normalises it itself. RVM taps `after<1>, after<3>, after<6>,
+/// after<16>`.
 /// Source  RobustVideoMatting model/mobilenetv3.py L9-37.
 struct RvmArch : Dilated<LargeArch> {
   static constexpr Input input = Input::rgb01_normalized_imagenet;

@@ -8,8 +8,8 @@ namespace mnv3 {
 
 /// One row of Table 1 or 2 of the MobileNetV3 paper: one bottleneck block.
 ///
-/// The order of the fields is that of torchvision's `InvertedResidualConfig`, so that rows paste from
-/// Python. Structural, so that a row can be a template argument.
+/// The order of the fields is that of torchvision's `InvertedResidualConfig`, so that rows paste
+/// from Python. Structural, so that a row can be a template argument.
 struct InvertedResidualConfig {
   int input_channels;
   int kernel;             ///< Side of the depthwise kernel, in pixels. Odd.
@@ -29,8 +29,8 @@ constexpr bool has_expansion(const InvertedResidualConfig& row) {
   return row.expanded_channels != row.input_channels;
 }
 
-/// Whether the block adds its input to its result. The *configured* stride decides: a dilated row of
-/// stride 2 runs at stride 1 and still has no residual.
+/// Whether the block adds its input to its result. The *configured* stride decides: a dilated row
+/// of stride 2 runs at stride 1 and still has no residual.
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L64.
 constexpr bool has_residual(const InvertedResidualConfig& row) {
   return row.stride == 1 && row.input_channels == row.out_channels;

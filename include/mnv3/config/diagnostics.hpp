@@ -11,8 +11,8 @@
 #include <mnv3/config/rules.hpp>
 #include <mnv3/config/taps.hpp>
 
-// The rules as compiler errors of two lines: the sentence, then a type that is never defined and whose
-// arguments are the values.
+// The rules as compiler errors of two lines: the sentence, then a type that is never defined and
+// whose arguments are the values.
 
 namespace mnv3 {
 
@@ -71,7 +71,8 @@ using available_for = decltype(available_values<Arch, Tap>::as_type(
 
 }  // namespace detail
 
-/// Refuses to compile where `Arch` breaks a rule. Always true, so that it can stand in a static_assert.
+/// Refuses to compile where `Arch` breaks a rule. Always true, so that it can stand in a
+/// static_assert.
 template <architecture Arch>
 constexpr bool verify() {
   constexpr Verdict v = check(definition_of<Arch>);

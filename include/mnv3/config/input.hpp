@@ -13,8 +13,8 @@ inline constexpr std::array imagenet_std{0.229, 0.224, 0.225};
 
 /// What a network expects of its input tensor.
 ///
-/// With `mean` and `std` the network itself computes (x - mean) / std for each channel; without them
-/// normalising is the caller's, as in torchvision.
+/// With `mean` and `std` the network itself computes (x - mean) / std for each channel; without
+/// them normalising is the caller's, as in torchvision.
 struct Input {
   int channels = 3;
   std::span<const double> mean{};  ///< Empty, or one value for each channel.

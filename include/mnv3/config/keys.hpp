@@ -30,7 +30,8 @@ struct Key {
   }
 };
 
-/// Calls `visit(const Key&)` for every tensor of the whole network's state dict, in torchvision's order.
+/// Calls `visit(const Key&)` for every tensor of the whole network's state dict, in torchvision's
+/// order.
 template <class Visit>
 constexpr void for_each_key(const Definition& net, Visit visit) {
   for_each_layer(net, [&](const Layer& layer) {

@@ -77,8 +77,8 @@ constexpr Conv2dNormActivationConfig closing_of(const Definition& net) {
 }
 
 // Where in the network something is, as one ascending number: every feature has two places, inside
-// (after its expansion) and at its end; the classifier's two Linears follow. A network whose last tap
-// is at position p has exactly the layers at positions up to p.
+// (after its expansion) and at its end; the classifier's two Linears follow. A network whose last
+// tap is at position p has exactly the layers at positions up to p.
 
 constexpr int position_of_expansion(int feature) { return 2 * feature; }
 constexpr int position_after(int feature) { return 2 * feature + 1; }
@@ -125,8 +125,8 @@ struct Layer {
   Conv2dNormActivationConfig conv;
 };
 
-/// Calls `visit(const Layer&)` for every layer of the whole network, in running order, which is also
-/// the order of the state dict.
+/// Calls `visit(const Layer&)` for every layer of the whole network, in running order, which is
+/// also the order of the state dict.
 template <class Visit>
 constexpr void for_each_layer(const Definition& net, Visit visit) {
   using enum Layer::Kind;

@@ -16,30 +16,31 @@
 
 namespace mnv3 {
 
-// Rules about a row name it; the others are about the settings (doubles are reported in thousandths).
-#define MNV3_ARCHITECTURE_RULES(RULE)                                                               \
-  RULE(has_blocks, "`blocks` needs at least one row")                                               \
-  RULE(channels_in_range, "the channel counts of a row must be from 1 to 1048576")                  \
-  RULE(in_follows_out, "`input_channels` of a row must equal `out_channels` of the row before it")  \
-  RULE(kernel_is_odd, "`kernel` must be odd and at least 1, so that padding keeps the size")        \
-  RULE(stride_is_1_or_2, "`stride` must be 1 or 2")                                                 \
-  RULE(dilation_positive, "`dilation` must be at least 1")                                          \
-  RULE(expand_not_below_in, "`expanded_channels` must not be smaller than `input_channels`")        \
-  RULE(input_channels_positive, "`input.channels` must be at least 1")                              \
-  RULE(normalization_fits,                                                                          \
-       "`input.mean` and `input.std` need one value for each of `input.channels`, or none")         \
-  RULE(std_positive, "the values of `input.std` must be above 0 (thousandths below)")               \
-  RULE(num_classes_positive, "`num_classes` must be at least 1")                                    \
-  RULE(last_channel_positive, "`last_channel` must be at least 1")                                  \
-  RULE(dropout_is_probability, "`dropout` must be from 0 to 1 (thousandths below)")                 \
-  RULE(eps_positive, "`batch_norm_eps` must be above 0 (thousandths below)")                        \
+// Rules about a row name it; the others are about the settings (doubles are reported in
+// thousandths).
+#define MNV3_ARCHITECTURE_RULES(RULE)                                                              \
+  RULE(has_blocks, "`blocks` needs at least one row")                                              \
+  RULE(channels_in_range, "the channel counts of a row must be from 1 to 1048576")                 \
+  RULE(in_follows_out, "`input_channels` of a row must equal `out_channels` of the row before it") \
+  RULE(kernel_is_odd, "`kernel` must be odd and at least 1, so that padding keeps the size")       \
+  RULE(stride_is_1_or_2, "`stride` must be 1 or 2")                                                \
+  RULE(dilation_positive, "`dilation` must be at least 1")                                         \
+  RULE(expand_not_below_in, "`expanded_channels` must not be smaller than `input_channels`")       \
+  RULE(input_channels_positive, "`input.channels` must be at least 1")                             \
+  RULE(normalization_fits,                                                                         \
+       "`input.mean` and `input.std` need one value for each of `input.channels`, or none")        \
+  RULE(std_positive, "the values of `input.std` must be above 0 (thousandths below)")              \
+  RULE(num_classes_positive, "`num_classes` must be at least 1")                                   \
+  RULE(last_channel_positive, "`last_channel` must be at least 1")                                 \
+  RULE(dropout_is_probability, "`dropout` must be from 0 to 1 (thousandths below)")                \
+  RULE(eps_positive, "`batch_norm_eps` must be above 0 (thousandths below)")                       \
   RULE(momentum_is_fraction, "`batch_norm_momentum` must be from 0 to 1 (thousandths below)")
 
-#define MNV3_TAP_RULES(RULE)                                                                        \
-  RULE(feature_exists, "`after<I>` must name one of the network's features")                        \
-  RULE(stride_exists, "`at_stride<S>` and `first_at_stride<S>` must name a stride a feature has")   \
-  RULE(expansion_exists, "`expansion<I>` must name a block that has an expansion")                  \
-  RULE(taps_differ, "two taps name the same output: remove one of them")                            \
+#define MNV3_TAP_RULES(RULE)                                                                       \
+  RULE(feature_exists, "`after<I>` must name one of the network's features")                       \
+  RULE(stride_exists, "`at_stride<S>` and `first_at_stride<S>` must name a stride a feature has")  \
+  RULE(expansion_exists, "`expansion<I>` must name a block that has an expansion")                 \
+  RULE(taps_differ, "two taps name the same output: remove one of them")                           \
   RULE(taps_ascend, "taps must be in the order in which the network computes them")
 
 /// Every rule; `none` is the verdict on a legal network.
@@ -164,7 +165,8 @@ constexpr const char* sentence_of(Rule rule) {
 
 /// Checks an architecture that is only known at run time.
 ///
-/// Errors  std::invalid_argument with the sentence and the numbers that the compiler would have given.
+/// Errors  std::invalid_argument with the sentence and the numbers that the compiler would have
+///         given.
 inline void require_valid(const Definition& net) {
   const Verdict verdict = check(net);
   if (verdict.ok()) return;

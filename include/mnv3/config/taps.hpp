@@ -26,15 +26,15 @@ struct after {
   static constexpr TapRequest request{TapRequest::Kind::after, Feature};
 };
 
-/// The output of the *last* feature at this output stride, the closing convolution included: what RVM
-/// and timm call the feature of a stride.
+/// The output of the *last* feature at this output stride, the closing convolution included: what
+/// RVM and timm call the feature of a stride.
 template <int Stride>
 struct at_stride {
   static constexpr TapRequest request{TapRequest::Kind::at_stride, Stride};
 };
 
-/// The output of the *first* feature at this output stride: what torchvision's LR-ASPP and DeepLabV3
-/// call low. The same shape as `at_stride`, but another tensor.
+/// The output of the *first* feature at this output stride: what torchvision's LR-ASPP and
+/// DeepLabV3 call low. The same shape as `at_stride`, but another tensor.
 template <int Stride>
 struct first_at_stride {
   static constexpr TapRequest request{TapRequest::Kind::first_at_stride, Stride};

@@ -10,8 +10,8 @@
 #include <mnv3/config/block.hpp>
 #include <mnv3/config/channels.hpp>
 
-// torchvision's builder arguments, as functions of tables and, below, as architectures made of others.
-// Everything else a builder takes is a member to override:
+// torchvision's builder arguments, as functions of tables and, below, as architectures made of
+// others. Everything else a builder takes is a member to override:
 //
 //   struct Mine : mnv3::SmallArch {
 //     static constexpr int num_classes = 10;
@@ -85,8 +85,8 @@ struct ReducedTail : Arch {
   static constexpr int last_channel = detail::settings_of<Arch>().last_channel / 2;
 };
 
-/// `Arch` with torchvision's `width_mult`, given as a ratio: `WidthMult<LargeArch, std::ratio<3, 4>>`.
-/// Together with `ReducedTail` it must be the outer one, since torchvision rounds last.
+/// `Arch` with torchvision's `width_mult`, given as a ratio: `WidthMult<LargeArch, std::ratio<3,
+/// 4>>`. Together with `ReducedTail` it must be the outer one, since torchvision rounds last.
 template <architecture Arch, class Width>
 struct WidthMult : Arch {
   static constexpr double width = static_cast<double>(Width::num) / Width::den;

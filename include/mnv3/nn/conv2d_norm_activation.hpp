@@ -47,8 +47,8 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
     return config_.activation ? apply_in_place(*config_.activation, std::move(y)) : y;
   }
 
-  // LibTorch's `to(dtype)` makes the batch norm's integer counter floating point. Python's does not, and
-  // neither may a network that is to be saved for Python.
+  // LibTorch's `to(dtype)` makes the batch norm's integer counter floating point. Python's does
+  // not, and neither may a network that is to be saved for Python.
   void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override {
     keeping_counter([&] { Module::to(device, dtype, non_blocking); });
   }

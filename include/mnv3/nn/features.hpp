@@ -22,8 +22,8 @@
 
 namespace mnv3 {
 
-/// The stem, the blocks and the closing convolution, registered as "0", "1", ..., up to the last one
-/// that a tap needs.
+/// The stem, the blocks and the closing convolution, registered as "0", "1", ..., up to the last
+/// one that a tap needs.
 template <architecture Arch, class Taps>
 class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>> {
  public:

@@ -20,8 +20,8 @@ namespace mnv3 {
 /// How much of a block exists: where the last tap is an expansion, nothing behind it does.
 enum class BlockPart { whole, expansion };
 
-/// The children of one block, registered under their torchvision positions "0", "1", ... Which of them
-/// exist is the row's; how they are run is `InvertedResidualImpl`'s.
+/// The children of one block, registered under their torchvision positions "0", "1", ... Which of
+/// them exist is the row's; how they are run is `InvertedResidualImpl`'s.
 class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl> {
  public:
   BottleneckImpl(const InvertedResidualConfig& row, BlockPart part, const Settings& settings)

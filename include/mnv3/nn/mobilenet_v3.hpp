@@ -37,8 +37,8 @@ inline void check_input(const torch::Tensor& x, int channels) {
   TORCH_CHECK(x.is_floating_point(), "mnv3: forward takes floating-point tensors, but was given ",
               x.scalar_type(), "; convert with x.to(torch::kFloat) and scale to what the network ",
               "was trained on");
-  const bool fits = (x.dim() == 4 || x.dim() == 5) && x.size(-3) == channels && x.size(-2) > 0 &&
-                    x.size(-1) > 0;
+  const bool fits =
+      (x.dim() == 4 || x.dim() == 5) && x.size(-3) == channels && x.size(-2) > 0 && x.size(-1) > 0;
   TORCH_CHECK(fits, "mnv3: forward takes (N, ", channels, ", H, W) or (B, T, ", channels,
               ", H, W) with H and W at least 1, but was given ", x.sizes());
 }
@@ -64,8 +64,8 @@ inline torch::Tensor unflatten_sequence(const torch::Tensor& x, const torch::Ten
 
 /// MobileNetV3 as the table of `Arch` describes it, up to the last of `Taps`.
 ///
-/// Child modules and tensors have torchvision's names; what no tap needs does not exist. Initialised as
-/// in torchvision.
+/// Child modules and tensors have torchvision's names; what no tap needs does not exist.
+/// Initialised as in torchvision.
 template <architecture Arch, class Taps>
 class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, Taps>> {
  public:
@@ -79,9 +79,9 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
   /// One output comes back as a plain tensor, several as an array, which destructures.
   using Result = std::conditional_t<tap_count == 1, torch::Tensor, Outputs>;
   using Features = FeaturesImpl<Arch, Taps>;
-  using Classifier = std::conditional_t<has_classifier,
-                                        ClassifierImpl<reach == position_of_logits(net)>,
-                                        detail::NoClassifier>;
+  using Classifier =
+      std::conditional_t<has_classifier, ClassifierImpl<reach == position_of_logits(net)>,
+                         detail::NoClassifier>;
 
   MobileNetV3Impl() { reset(); }
 
@@ -89,8 +89,8 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
     features = this->register_module("features", std::make_shared<Features>());
     if constexpr (has_classifier)
       classifier = this->register_module(
-          "classifier", std::make_shared<Classifier>(output_channels(net, feature_count(net) - 1),
-                                                     net.settings));
+          "classifier",
+          std::make_shared<Classifier>(output_channels(net, feature_count(net) - 1), net.settings));
     initialize_weights(*this);
   }
 
@@ -99,7 +99,8 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
   /// Shapes  x: (N, C, H, W) or (B, T, C, H, W), any strides; N, B and T may be 0. Output i:
   ///         (N, channels[i], ceil(H/s), ceil(W/s)) with s = strides[i], (N, channels[i]) for
   ///         `embedding` and `logits`; with (B, T) in place of N where the input has them.
-  /// Units   What `Arch::input` says: RGB in [0, 1], normalised by the caller unless it says otherwise.
+  /// Units   What `Arch::input` says: RGB in [0, 1], normalised by the caller unless it says
+  ///         otherwise.
   /// Errors  c10::Error if x has another rank, channel count or an integer type, or no pixels.
   /// Grad    Participates in autograd; eval() and NoGradGuard are the caller's. Outputs are never
   ///         written again.
@@ -141,7 +142,8 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
       const torch::Tensor embedding = classifier->embed(pooled);
       for (std::size_t i = 0; i < tap_count; ++i)
         if (tap_info[i].position == position_of_embedding(net)) outputs[i] = embedding;
-      if constexpr (reach == position_of_logits(net)) outputs.back() = classifier->classify(embedding);
+      if constexpr (reach == position_of_logits(net))
+        outputs.back() = classifier->classify(embedding);
     }
     return outputs;
   }
@@ -149,8 +151,8 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
 
 namespace detail {
 
-/// Stands where an architecture or its taps were refused: it can be used like a network with `Outputs`
-/// outputs, so that the compiler reports nothing but the refusal.
+/// Stands where an architecture or its taps were refused: it can be used like a network with
+/// `Outputs` outputs, so that the compiler reports nothing but the refusal.
 template <std::size_t Outputs>
 class Refused : public torch::nn::Module {
  public:
@@ -192,7 +194,8 @@ constexpr auto tap_fields(int TapInfo::*field) {
 
 /// A MobileNetV3 of architecture `Arch` whose forward returns `Taps`; without taps, the logits.
 ///
-/// A LibTorch module holder: copies share the network, `clone` copies it, `nullptr` is the empty state.
+/// A LibTorch module holder: copies share the network, `clone` copies it, `nullptr` is the empty
+/// state.
 template <architecture Arch, class Taps = taps<>>
 class MobileNetV3 : public torch::nn::ModuleHolder<detail::Contained<Arch, Taps>> {
   using Base = torch::nn::ModuleHolder<detail::Contained<Arch, Taps>>;

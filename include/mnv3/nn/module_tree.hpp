@@ -14,7 +14,8 @@ namespace mnv3 {
 
 /// Text of a module tree in the form in which Python prints an `nn.Module`.
 ///
-/// Source  torch 1.13.1 nn/modules/module.py `Module.__repr__`; conv.py and batchnorm.py `extra_repr`.
+/// Source  torch 1.13.1 nn/modules/module.py `Module.__repr__`; conv.py and batchnorm.py
+///         `extra_repr`.
 class ModuleTree {
  public:
   /// A child without children, `text` being its type and arguments.

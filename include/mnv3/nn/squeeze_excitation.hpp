@@ -30,13 +30,14 @@ class SqueezeExcitationImpl final : public torch::nn::Cloneable<SqueezeExcitatio
     fc2 = register_module("fc2", conv1x1(excite_));
   }
 
-  /// Shapes  x and result: (N, channels, H, W). Without autograd `x` itself is scaled and returned, so
-  ///         it must be a tensor that the caller has just made.
+  /// Shapes  x and result: (N, channels, H, W). Without autograd `x` itself is scaled and returned,
+  ///         so it must be a tensor that the caller has just made.
   torch::Tensor forward(torch::Tensor x) {
     torch::Tensor scale = torch::adaptive_avg_pool2d(x, {1, 1});  // (N, channels, 1, 1)
     scale = fc1->forward(scale).relu_();                          // (N, squeeze_channels, 1, 1)
     scale = torch::hardsigmoid(fc2->forward(scale));              // (N, channels, 1, 1)
-    // Autograd needs the unscaled x for the gate's gradient; autocast may give the gate another dtype.
+    // Autograd needs the unscaled x for the gate's gradient; autocast may give the gate another
+    // dtype.
     const bool in_place = !x.requires_grad() && !scale.requires_grad() &&
                           x.scalar_type() == scale.scalar_type();
     return in_place ? x.mul_(scale) : scale * x;

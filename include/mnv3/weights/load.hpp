@@ -22,10 +22,11 @@
 
 namespace mnv3 {
 
-/// How strict `load` is. The default is Python's `strict=True`, except that what the network's taps do
-/// not need may be in the file.
+/// How strict `load` is. The default is Python's `strict=True`, except that what the network's taps
+/// do not need may be in the file.
 struct LoadOptions {
-  /// Stripped from the file's names: "backbone.", "module.", "model.". Names without it are ignored.
+  /// Stripped from the file's names: "backbone.", "module.", "model.". Names without it are
+  /// ignored.
   std::string prefix{};
   bool allow_missing = false;     ///< Keep the network's own values for what the file lacks.
   bool allow_unexpected = false;  ///< Ignore names that the architecture does not know.
@@ -42,7 +43,8 @@ inline std::optional<std::string> find_prefix(const PthReader& file, const Defin
     for (const TensorEntry& entry : file.entries()) {
       if (found) return;
       const std::string_view before =
-          std::string_view(entry.name).substr(0, entry.name.size() - std::min(entry.name.size(), name.size()));
+          std::string_view(entry.name)
+              .substr(0, entry.name.size() - std::min(entry.name.size(), name.size()));
       if (entry.name.ends_with(name) && (before.empty() || before.ends_with('.'))) found = before;
     }
   });
@@ -102,9 +104,9 @@ inline LoadReport load_into(torch::nn::Module& module, const Definition& net,
                            *prefix);
   }
   if (!wrong.empty()) {
-    throw LoadError(
-        fmt::format("mnv3: {} does not fit this network; nothing was loaded{}", path.string(), wrong),
-        std::move(report));
+    throw LoadError(fmt::format("mnv3: {} does not fit this network; nothing was loaded{}",
+                                path.string(), wrong),
+                    std::move(report));
   }
 
   // Everything is read before anything is written, so that a bad file changes nothing.
@@ -118,14 +120,15 @@ inline LoadReport load_into(torch::nn::Module& module, const Definition& net,
 
 }  // namespace detail
 
-/// Loads the weights that `net` needs from a file written by Python's `torch.save`: a state dict, or a
-/// checkpoint that holds one (then `prefix` is its key and a dot: "model.").
+/// Loads the weights that `net` needs from a file written by Python's `torch.save`: a state dict,
+/// or a checkpoint that holds one (then `prefix` is its key and a dot: "model.").
 ///
-/// Values are converted to the network's dtype and device. All or nothing: if this throws, the network
-/// has the weights it had.
+/// Values are converted to the network's dtype and device. All or nothing: if this throws, the
+/// network has the weights it had.
 ///
-/// Errors  LoadError, a WeightsError, if names or shapes do not fit and `options` does not allow it, or
-///         if nothing would be loaded at all; it lists them. WeightsError if the file cannot be read.
+/// Errors  LoadError, a WeightsError, if names or shapes do not fit and `options` does not allow
+///         it, or if nothing would be loaded at all; it lists them. WeightsError if the file cannot
+///         be read.
 template <architecture Arch, class Taps>
 LoadReport load(MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path,
                 const LoadOptions& options = {}) {

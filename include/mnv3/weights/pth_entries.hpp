@@ -23,7 +23,8 @@ namespace mnv3::detail {
 /// Errors  WeightsError, without the file's name: two tensors of one name, a kind of tensor or
 ///         storage that is not supported, values that are not what torch writes, absurd nesting.
 /// Source  torch 1.13.1 torch/_tensor.py `_reduce_ex_internal`, torch/_utils.py,
-///         torch/nn/parameter.py; torch 2.6 for `_rebuild_tensor_v3` and `_rebuild_parameter_with_state`.
+///         torch/nn/parameter.py; torch 2.6 for `_rebuild_tensor_v3` and
+///         `_rebuild_parameter_with_state`.
 class PthEntries {
  public:
   explicit PthEntries(const pickle::Value& root) { walk({}, root, 0); }

@@ -23,8 +23,8 @@ struct ShapeMismatch {
   std::vector<std::int64_t> in_network;
 };
 
-/// What became of every name in a checkpoint and in the network. Names are the network's, without the
-/// prefix that was stripped; only those of `outside_prefix` are the file's.
+/// What became of every name in a checkpoint and in the network. Names are the network's, without
+/// the prefix that was stripped; only those of `outside_prefix` are the file's.
 struct LoadReport {
   std::vector<std::string> loaded;
   std::vector<std::string> unused;      ///< Known to the architecture, not needed by the taps.

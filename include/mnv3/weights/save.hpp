@@ -12,7 +12,8 @@ namespace mnv3 {
 /// Writes the network's state dict, as `torch.save(model.state_dict(), path)` does in Python, where
 /// `model.load_state_dict(torch.load(path), strict=True)` reads it.
 ///
-/// Errors  WeightsError if the file cannot be written; a file that was there before is then unchanged.
+/// Errors  WeightsError if the file cannot be written; a file that was there before is then
+///         unchanged.
 template <architecture Arch, class Taps>
 void save(const MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path) {
   write_pth(path, state_dict(*net));

@@ -136,7 +136,8 @@ TEST_CASE("a data set has pictures and labels, and can be cut short") {
 TEST_CASE("a missing data set is answered with the package that has it") {
   const TemporaryFolder folder;
   CHECK_THROWS_WITH_AS(read_fashion_mnist(folder.path(), "t10k"),
-                       doctest::Contains("apt-get install --reinstall dataset-fashion-mnist"), DataError);
+                       doctest::Contains("apt-get install --reinstall dataset-fashion-mnist"),
+                       DataError);
   CHECK_THROWS_WITH_AS(read_fashion_mnist(folder / "no-folder", "t10k"),
                        doctest::Contains("t10k-images-idx3-ubyte.gz\": no such file"), DataError);
 }
