@@ -41,7 +41,7 @@ except ImportError:
     Image = None  # torchvision can read pictures itself
 
 # Of the difference's L2 norm to torchvision's. Both sides call the same kernels in the same order,
-# so that nearly all differences are exactly 0. The exception is channels_last: our gate's ReLU is in
+# so that nearly all differences are 0. The exception is channels_last: our gate's ReLU works in
 # place and keeps the layout of its (N, C, 1, 1), torchvision's does not, and the convolution after
 # it has a kernel for each. In bfloat16 one unit in the last place is 4e-3.
 LIMIT = {torch.float32: 1e-5, torch.float64: 1e-11, torch.bfloat16: 1e-3}
@@ -169,8 +169,11 @@ def randomize(model, channels):
             if isinstance(m, nn.Linear):
                 m.weight.normal_(0, 1 / math.sqrt(m.in_features))
                 m.bias.normal_(0, 0.1)
-            elif isinstance(m, nn.Conv2d) and m.bias is not None:  # squeeze-and-excitation
-                m.bias.normal_(0, 0.5)
+            elif isinstance(m, nn.Conv2d):
+                # A new network's depthwise convolutions give variances far below batch norm's eps.
+                nn.init.kaiming_normal_(m.weight, mode="fan_in")
+                if m.bias is not None:  # squeeze-and-excitation
+                    m.bias.normal_(0, 0.5)
         for _ in range(3):
             model(torch.rand(4, channels, 96, 96))
     for norm, momentum in zip(norms, momenta):
