@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 import unittest
-import warnings
 
 # Both sides take turns. Threads that spin while they wait would cost twice the time, and far more
 # on a busy machine.
@@ -27,6 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 try:
     import torch
     import torchvision
+    from PIL import Image  # which torchvision cannot do without
     from torch import nn
     from torchvision.models import mobilenetv3
 except ImportError as error:
@@ -34,11 +34,6 @@ except ImportError as error:
           "Parity tests need torchvision; on Debian: apt-get install python3-torchvision",
           file=sys.stderr)
     sys.exit(77)
-
-try:
-    from PIL import Image
-except ImportError:
-    Image = None  # torchvision can read pictures itself
 
 # Of the difference's L2 norm to torchvision's. Both sides call the same kernels in the same order,
 # so that nearly all differences are 0. The exception is channels_last: our gate's ReLU works in
@@ -603,14 +598,7 @@ class Real(Comparison):
     def pictures(self):
         """As torchvision prepares them for this network."""
         prepare = torchvision.models.MobileNet_V3_Small_Weights.IMAGENET1K_V1.transforms()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about interpolation without PIL
-            return torch.stack([prepare(self.read(path)) for path in self.photos])
-
-    def read(self, path):
-        if Image:
-            return Image.open(path).convert("RGB")
-        return torchvision.io.read_image(str(path), torchvision.io.ImageReadMode.RGB)
+        return torch.stack([prepare(Image.open(path).convert("RGB")) for path in self.photos])
 
     def test_small(self):
         model, _ = reference("small_all")
