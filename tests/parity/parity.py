@@ -469,7 +469,7 @@ class Train(Comparison):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.vanishing, cls.rounded = [], []
+        cls.vanishing = []
 
     @classmethod
     def tearDownClass(cls):
@@ -477,11 +477,6 @@ class Train(Comparison):
             ours, theirs = map(max, zip(*cls.vanishing))
             print(f"train: {len(cls.vanishing)} gradients are 0 but for rounding; largest, of the "
                   f"same batch norm's other gradient: ours {ours:.0e}, torchvision's {theirs:.0e}")
-        if cls.rounded:
-            ours, theirs, label = max(cls.rounded)
-            print(f"train: {len(cls.rounded)} gradients are beyond the limit, but as near to "
-                  f"torchvision's float64 as its float32; worst: ours {ours:.1e}, torchvision's "
-                  f"{theirs:.1e} ({label})")
         super().tearDownClass()
 
     def step(self, name, x):
@@ -489,7 +484,7 @@ class Train(Comparison):
         shapes = [y.shape for y in self.outputs(name, x)]
         gradients = [torch.randn(shape, dtype=x.dtype) for shape in shapes]
         outputs, grads, states = self.forward(name, x, "train", gradients, seed=5)
-        excuse = self.excuse(name, x, gradients, seed=5)
+        excuse = self.vanishes(name, x, gradients, seed=5)
         dtype = dtype_name(x.dtype)
         for kind, pairs in {"outputs": outputs, "gradients": grads, "states": states}.items():
             self.check(pairs, f"no {kind} were compared")
@@ -501,16 +496,19 @@ class Train(Comparison):
                 self.check(not torch.equal(pair.ours, before[pair.label[6:]].to(pair.ours.dtype)),
                            f"{pair.label} has not moved")
 
-    def excuse(self, name, x, gradients, seed):
-        """Makes the judge of gradients beyond the limit, by the truth: torchvision's in float64."""
+    def vanishes(self, name, x, gradients, seed):
+        """Makes the judge of gradients that are 0, of which both sides have only rounding errors.
+
+        What a batch norm's bias adds goes through a 1x1 convolution into the next batch norm, which
+        takes it away again. Such a gradient is 0 in torchvision's float64, and must be as good as 0
+        on both sides, by the scale of the same batch norm's other gradient.
+        """
         @functools.lru_cache(maxsize=None)
         def truth():
             in_float64 = [g.double() for g in gradients]
             return run_torchvision(name, x.double(), "train", in_float64, seed)[1]
 
-        def vanishes(pair):
-            """What a batch norm's bias adds goes through a 1x1 convolution into the next batch
-            norm, which takes it away again: the gradient is 0, and we see only rounding errors."""
+        def judge(pair):
             other = pair.label.removesuffix("bias") + "weight"
             if not pair.label.endswith(".1.bias") or other not in truth():
                 return False
@@ -523,16 +521,7 @@ class Train(Comparison):
             self.vanishing.append(sizes)
             return True
 
-        def is_as_accurate(pair):
-            """Whether we are no further from the truth than torchvision is."""
-            errors = [relative_l2(y, truth()[pair.label]) for y in (pair.ours, pair.theirs)]
-            if x.dtype != torch.float32 or not errors[0] <= 1.5 * errors[1] <= 1e-4:
-                return False
-            self.rounded.append((*errors, f"{self.title}, {pair.label}"))
-            return True
-
-        return lambda pair: pair.label.startswith("grad.") and (vanishes(pair)
-                                                                or is_as_accurate(pair))
+        return judge
 
     def outputs(self, name, x):
         with torch.no_grad():
@@ -545,11 +534,12 @@ class Train(Comparison):
                     self.step(name, torch.rand(3, net.channels, 64, 80).to(dtype))
 
     def test_layouts(self):
+        # Not in float32: its gradients can jump, where a rounding error takes a value across the
+        # kink of a ReLU. Ours and torchvision's are then alike, but 2e-2 away from float64.
         for name in ("large", "small", "rvm"):
-            for dtype in (torch.float32, torch.float64):
-                with self.case(f"{name} training step, channels_last"):
-                    x = torch.rand(3, 3, 64, 80).to(dtype)
-                    self.step(name, x.contiguous(memory_format=torch.channels_last))
+            with self.case(f"{name} training step, channels_last"):
+                x = torch.rand(3, 3, 64, 80, dtype=torch.float64)
+                self.step(name, x.contiguous(memory_format=torch.channels_last))
 
     def test_sequence(self):
         with self.case("rvm training step, sequence"):
