@@ -31,7 +31,8 @@ inline std::string pickle_state_dict(
   pickle::StateDictWriter writer;
   std::unordered_set<std::string_view> names;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const auto& [name, tensor] = tensors[i];
+    const std::string& name = tensors[i].first;  // no structured binding: clang 14 cannot capture one
+    const torch::Tensor& tensor = tensors[i].second;
     const auto fail = [&](std::string_view what) {
       throw WeightsError(fmt::format("tensor '{}' {}", name, what));
     };

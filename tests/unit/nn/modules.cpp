@@ -286,6 +286,17 @@ TEST_CASE("to_memory_format changes the layout of weights and nothing else") {
   }
 }
 
+TEST_CASE("to_memory_format gives the strides of Python's even where a shape fits both layouts") {
+  // torch 1.13.1: nn.Conv2d(16, 8, 1).to(memory_format=torch.channels_last).weight.stride() is
+  // (16, 1, 16, 16), and of a depthwise 3x3 (9, 1, 3, 1).
+  InvertedResidual<LargeArch::blocks[1]> block;
+  mnv3::to_memory_format(*block, torch::MemoryFormat::ChannelsLast);
+  CHECK(block->block->expansion->conv->weight.strides().vec() ==
+        std::vector<std::int64_t>{16, 1, 16, 16});
+  CHECK(block->block->depthwise->conv->weight.strides().vec() ==
+        std::vector<std::int64_t>{9, 1, 3, 1});
+}
+
 TEST_CASE("an optimizer goes on after to_memory_format, with gradients in the same layout") {
   torch::manual_seed(10);
   constexpr auto channels_last = torch::MemoryFormat::ChannelsLast;
