@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The outermost types are refused with the same words. Nothing deeper is compiled behind them, and
 // what a program does with them adds no errors. (The last type is the second of two alike, reported
-// once.) needs: torch
+// once.)
+// needs: torch
 // errors: 5
 // expect: mnv3: \[in_follows_out\]
 // expect: architecture_error<Broken, mnv3::at_block<1>, mnv3::got<24>, mnv3::expected<16> ?>

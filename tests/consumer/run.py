@@ -22,9 +22,6 @@ def run(*command, cwd=None):
 
 
 def build_with_cmake(arguments, source, work, *options):
-    launcher = shutil.which("ccache")
-    if launcher:
-        options += (f"-DCMAKE_CXX_COMPILER_LAUNCHER={launcher}",)
     run(arguments.cmake, "-G", "Ninja", "-S", source, "-B", work / "build", *options)
     run(arguments.cmake, "--build", work / "build")
     run(work / "build" / "consumer", cwd=work)
