@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""All peers: how each is started, and what it lacks if it cannot be."""
+
+import dataclasses
+import pathlib
+import shutil
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+OURS = "mnv3 deployed"  # what everything is compared with
+
+
+@dataclasses.dataclass
+class Peer:
+    name: str
+    command: list  # without the last two arguments that all have, MODELS and THREADS
+    arguments: list = dataclasses.field(default_factory=list)  # what comes after those
+    environment: dict = dataclasses.field(default_factory=dict)
+    missing: str = ""
+
+
+def program(name, file, environment=None):
+    missing = "" if file.exists() else f"{file.name} is not built"
+    return Peer(name, [file], [], environment or {}, missing)
+
+
+def python(name, script, *arguments):
+    return Peer(name, [sys.executable, "-B", HERE / script], list(arguments))
+
+
+def onnxruntime(node_modules):
+    node = shutil.which("node")
+    missing = ""
+    if not node:
+        missing = "node is not installed: apt-get install nodejs npm"
+    elif not (node_modules / "onnxruntime-node").is_dir():
+        missing = (f"onnxruntime-node is not in {node_modules.name}/: "
+                   "cmake --build build/bench --target onnxruntime_node")
+    return Peer("ONNX Runtime", [node, HERE / "onnxruntime.cjs"], [node_modules], {}, missing)
+
+
+def roster(programs, node_modules):
+    deployed = programs / "mnv3_peer_deployed"
+    return [
+        program(OURS, deployed),
+        program(OURS + ", AVX2", deployed, {"MNV3_ISA": "avx2"}),
+        program("mnv3 eager", programs / "mnv3_peer_eager"),
+        onnxruntime(node_modules),
+        python("torch.jit optimize_for_inference", "torch_jit.py", "optimize_for_inference"),
+        python("torch.jit freeze", "torch_jit.py", "freeze"),
+        python("torchvision eager, channels_last", "torchvision_eager.py", "channels_last"),
+        python("torchvision eager, NCHW", "torchvision_eager.py", "nchw"),
+    ]

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""The peers `torch.jit`: torch_jit.py MODELS THREADS freeze|optimize_for_inference
+
+Freezing alone folds the batch norms. The optimised graph works in oneDNN's own layouts, so that it gets
+the pictures in NCHW: in channels_last it took as long.
+"""
+
+import sys
+
+import torch
+
+from serve import serve
+
+
+def frozen(network):
+    return torch.jit.freeze(torch.jit.script(network))
+
+
+def optimized(network):
+    return torch.jit.optimize_for_inference(frozen(network))
+
+
+if __name__ == "__main__":
+    if sys.argv[3] == "freeze":
+        serve(frozen, torch.channels_last)
+    else:
+        serve(optimized)
