@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+// The peer `mnv3 deployed`.
+
+#include <mnv3/deploy.hpp>
+
+#include "serve.hpp"
+
+int main(int argc, char** argv) {
+  return peers::serve(argc, argv, [](auto& net) { return mnv3::deploy(net); });
+}
