@@ -5,6 +5,7 @@
 // LibTorch.
 
 #include <mnv3/config.hpp>
+#include <mnv3/deploy.hpp>
 #include <mnv3/nn.hpp>
 #include <mnv3/version.hpp>
 #include <mnv3/weights.hpp>

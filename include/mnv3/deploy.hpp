@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Inference: batch norm folded, weights packed, kernels generated from the table.
+
+#include <mnv3/deploy/deployed.hpp>
+#include <mnv3/deploy/kernels/isa.hpp>

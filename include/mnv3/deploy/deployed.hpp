@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <torch/types.h>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/keys.hpp>
+#include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/fold.hpp>
+#include <mnv3/deploy/folded_network.hpp>
+#include <mnv3/deploy/packed_network.hpp>
+#include <mnv3/nn/mobilenet_v3.hpp>
+#include <mnv3/weights/load.hpp>
+#include <mnv3/weights/state_dict.hpp>
+
+namespace mnv3 {
+
+namespace detail {
+
+/// Tensors for the weights of a network, without the network.
+template <architecture Arch, class Taps>
+NamedTensors empty_state_dict() {
+  NamedTensors tensors;
+  for (const Key& key : keys<Arch, Taps>) {
+    const auto shape = key.shape();
+    tensors.emplace_back(
+        key.name.view(),
+        torch::empty({shape.data(), shape.size()}, key.is_integral ? torch::kLong : torch::kFloat));
+  }
+  return tensors;
+}
+
+}  // namespace detail
+
+/// A network ready for inference: batch norm folded in, weights packed for kernels that are generated
+/// from the table. It holds copies of the weights; what becomes of the module afterwards changes
+/// nothing. Copies of it share them, since nothing can write them.
+///
+/// float32 on the CPU runs on our own kernels, for the best instruction set of the machine or the
+/// one that the environment variable `MNV3_ISA` names ("avx512", "avx2", "portable"). Other dtypes
+/// and devices run on LibTorch's operators.
+template <architecture Arch, class Taps = taps<>>
+class Deployed {
+  static_assert(detail::is_legal<Arch, Taps>());
+  using Network = MobileNetV3<Arch, Taps>;
+  using Packed = detail::PackedNetwork<Arch, Taps>;
+  using Folded = detail::FoldedNetwork<Arch, Taps>;
+  static constexpr const Definition& net = definition_of<Arch>;
+  static constexpr int reach = reach_of<Arch, Taps>();
+
+ public:
+  static constexpr auto channels = Network::channels;
+  /// Input pixels for each output pixel; 0 for `embedding` and `logits`.
+  static constexpr auto strides = Network::strides;
+  /// Index in `features` of each tap; -1 for `embedding` and `logits`.
+  static constexpr auto features = Network::features;
+
+  /// One output comes back as a plain tensor, several as an array, which destructures.
+  using Result = typename Network::Impl::Result;
+
+  /// What `deploy` makes; `tensors` are named as in the state dict.
+  ///
+  /// Errors  c10::Error if one is missing or misshapen. std::invalid_argument if `MNV3_ISA` names
+  ///         what this machine lacks.
+  Deployed(const NamedTensors& tensors, torch::Dtype dtype, torch::Device device)
+      : options_(torch::TensorOptions(dtype).device(device)) {
+    const std::vector<detail::FoldedLayer> layers = detail::fold(net, reach, tensors);
+    if (dtype == torch::kFloat && device.is_cpu())
+      network_ = std::make_shared<const std::variant<Packed, Folded>>(std::in_place_type<Packed>,
+                                                                      layers, selected_isa());
+    else
+      network_ = std::make_shared<const std::variant<Packed, Folded>>(std::in_place_type<Folded>,
+                                                                      layers, dtype, device);
+  }
+
+  /// Runs the network up to the last tap and returns what is tapped, in the order of the taps.
+  ///
+  /// Any number of threads may call one object at once. Each thread keeps one block of memory for
+  /// all networks that it runs (`arena_bytes`); nothing else is allocated but the outputs. Work is
+  /// shared among `at::get_num_threads()` threads.
+  ///
+  /// Shapes  x: (N, C, H, W) or (B, T, C, H, W), any strides, of the network's dtype and device; N,
+  ///         B and T may be 0. Outputs as those of the module, in the layout of the input.
+  /// Units   What `Arch::input` says, as for the module.
+  /// Errors  c10::Error if x has another rank, channel count, dtype or device, or no pixels.
+  /// Grad    None: outputs do not depend on x for autograd. They may be used in training.
+  Result operator()(const torch::Tensor& x) const {
+    detail::check_input(x, net.settings.input.channels);
+    TORCH_CHECK(x.scalar_type() == c10::typeMetaToScalarType(options_.dtype()) &&
+                    x.device().type() == options_.device().type(),
+                "mnv3: this network was deployed for ", options_.dtype(), " on ", options_.device(),
+                ", but was given ", x.scalar_type(), " on ", x.device(),
+                "; convert with x.to(...), or convert the module and deploy it again");
+    const bool is_sequence = x.dim() == 5;
+    auto outputs = std::visit(
+        [&](const auto& network) { return network(is_sequence ? x.flatten(0, 1) : x); }, *network_);
+    if (is_sequence)
+      for (torch::Tensor& output : outputs) output = detail::unflatten_sequence(output, x);
+    if constexpr (outputs.size() == 1)
+      return outputs[0];
+    else
+      return outputs;
+  }
+
+  /// Bytes that a thread keeps for running float32 pictures of this size on the CPU, beside the
+  /// weights: what is alive at the same time, computed from the table.
+  ///
+  /// `threads` share the work, as in `at::get_num_threads()`.
+  static constexpr std::int64_t arena_bytes(std::int64_t height, std::int64_t width,
+                                            std::int64_t threads = 1, std::int64_t batch = 1) {
+    return Packed::arena_floats({height, width}, threads, batch) *
+           static_cast<std::int64_t>(sizeof(float));
+  }
+
+ private:
+  torch::TensorOptions options_;
+  std::shared_ptr<const std::variant<Packed, Folded>> network_;
+};
+
+/// A copy of `net` for inference, of its dtype and on its device. `net` may be in training mode:
+/// what is copied runs as in `eval()`.
+///
+/// Errors  As the constructor of `Deployed`; c10::Error if the parameters differ in dtype or device.
+template <architecture Arch, class Taps>
+Deployed<Arch, Taps> deploy(const MobileNetV3<Arch, Taps>& net) {
+  const auto parameters = net->parameters();
+  const torch::Tensor& first = parameters.front();
+  for (const torch::Tensor& p : parameters)
+    TORCH_CHECK(p.scalar_type() == first.scalar_type() && p.device() == first.device(),
+                "mnv3: deploy takes a network of one dtype on one device, but its parameters are ",
+                first.scalar_type(), " on ", first.device(), " and ", p.scalar_type(), " on ",
+                p.device(), "; convert it with net->to(...)");
+  return {state_dict(*net), first.scalar_type(), first.device()};
+}
+
+/// A network straight from a weights file, without the module: float32, on the CPU.
+///
+/// Errors  As `load`; allowing missing or mismatched weights is refused, since there are no others.
+///         As the constructor of `Deployed`.
+template <architecture Arch, class Taps = taps<>>
+Deployed<Arch, Taps> deploy(const std::filesystem::path& path, const LoadOptions& options = {}) {
+  TORCH_CHECK(
+      !options.allow_missing && !options.allow_mismatched,
+      "mnv3: deploy from a file takes no allow_missing and no allow_mismatched: there is no "
+      "network whose values could stay; load into a MobileNetV3 and deploy that");
+  const NamedTensors tensors = detail::empty_state_dict<Arch, Taps>();
+  detail::load_into(tensors, definition_of<Arch>, path, options);
+  return {tensors, torch::kFloat, torch::kCPU};
+}
+
+}  // namespace mnv3

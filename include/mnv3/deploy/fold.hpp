@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <torch/types.h>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/layers.hpp>
+#include <mnv3/weights/state_dict.hpp>
+
+namespace mnv3::detail {
+
+/// A layer ready for inference: batch norm folded into its convolution.
+struct FoldedLayer {
+  Layer layer;
+  /// A convolution's (O, I/groups, K, K) and (O); a Linear's (O, I) and (O); the squeezing Linear's
+  /// of squeeze-and-excitation, (S, C) and (S).
+  torch::Tensor weight{}, bias{};
+  /// The exciting Linear's of squeeze-and-excitation, (C, S) and (C); undefined in other layers.
+  torch::Tensor expand_weight{}, expand_bias{};
+};
+
+/// Finds a network's tensors by name and copies them into one form: double, CPU, contiguous.
+class TensorLookup {
+ public:
+  explicit TensorLookup(const NamedTensors& tensors) {
+    for (const auto& [name, tensor] : tensors) by_name_.emplace(name, tensor);
+  }
+
+  /// Errors  c10::Error if there is no such tensor or if it has another shape or an integer type.
+  torch::Tensor copy(const Name& name, at::IntArrayRef shape) const {
+    const auto found = by_name_.find(name.view());
+    TORCH_CHECK(found != by_name_.end() && found->second.defined(),
+                "mnv3: folding needs the tensor ", name.view(), ", which is missing");
+    const torch::Tensor& tensor = found->second;
+    TORCH_CHECK(tensor.sizes() == shape && tensor.is_floating_point(), "mnv3: folding needs ",
+                name.view(), " as floating point of shape ", shape, ", but was given ",
+                tensor.scalar_type(), " of shape ", tensor.sizes());
+    return tensor.to(tensor.options().device(torch::kCPU).dtype(torch::kDouble),
+                     /*non_blocking=*/false, /*copy=*/true, torch::MemoryFormat::Contiguous);
+  }
+
+ private:
+  std::map<std::string, torch::Tensor, std::less<>> by_name_;
+};
+
+inline FoldedLayer fold_layer(const Layer& layer, double eps, const TensorLookup& tensors) {
+  const Conv2dNormActivationConfig& c = layer.conv;
+  const std::int64_t in = c.in_channels;
+  const std::int64_t out = c.out_channels;
+  const auto copy = [&](std::string_view suffix, at::IntArrayRef shape) {
+    return tensors.copy(layer.name + suffix, shape);
+  };
+  FoldedLayer folded{.layer = layer};
+  switch (layer.kind) {
+    case Layer::Kind::conv_norm_activation: {
+      const torch::Tensor gamma = copy(".1.weight", {out});
+      const torch::Tensor beta = copy(".1.bias", {out});
+      const torch::Tensor mean = copy(".1.running_mean", {out});
+      const torch::Tensor variance = copy(".1.running_var", {out});
+      const torch::Tensor scale = gamma / (variance + eps).sqrt();
+      folded.weight = copy(".0.weight", {out, in / c.groups, c.kernel, c.kernel});
+      folded.weight.mul_(scale.view({out, 1, 1, 1}));
+      folded.bias = beta - mean * scale;
+      break;
+    }
+    case Layer::Kind::squeeze_excitation:
+      folded.weight = copy(".fc1.weight", {out, in, 1, 1}).view({out, in});
+      folded.bias = copy(".fc1.bias", {out});
+      folded.expand_weight = copy(".fc2.weight", {in, out, 1, 1}).view({in, out});
+      folded.expand_bias = copy(".fc2.bias", {in});
+      break;
+    case Layer::Kind::linear:
+      folded.weight = copy(".weight", {out, in});
+      folded.bias = copy(".bias", {out});
+      break;
+  }
+  return folded;
+}
+
+/// Every layer of `net` up to `reach` (see `position_after`), in running order, computed in double.
+///
+/// The tensors of the result are double, on the CPU, contiguous and copies. The normalisation of
+/// the input is not folded into the stem: the zeros around its input are zeros of the normalised
+/// picture, which no bias can imitate. It is left to whoever runs the layers.
+///
+/// Shapes  tensors: named and shaped as in the state dict, of any floating-point type, on any
+///         device; there may be more of them.
+/// Errors  c10::Error if one is missing or has another shape or an integer type; it names it.
+inline std::vector<FoldedLayer> fold(const Definition& net, int reach,
+                                     const NamedTensors& tensors) {
+  const torch::NoGradGuard no_grad;
+  const TensorLookup lookup(tensors);
+  std::vector<FoldedLayer> layers;
+  for_each_layer(net, [&](const Layer& layer) {
+    if (layer.position <= reach)
+      layers.push_back(fold_layer(layer, net.settings.batch_norm_eps, lookup));
+  });
+  return layers;
+}
+
+}  // namespace mnv3::detail

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <torch/types.h>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/block.hpp>
+#include <mnv3/config/layers.hpp>
+#include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/fold.hpp>
+#include <mnv3/nn/activation.hpp>
+
+namespace mnv3::detail {
+
+/// The layout in which LibTorch runs such a network fastest, whatever the layout of the pictures.
+///
+/// Large and Small at 224 x 224, the RVM encoder at 288 x 512, on an x86 CPU with LibTorch 1.13:
+/// channels_last takes 0.45 to 0.75 of NCHW's time in float32 and 0.4 to 0.7 in bfloat16,
+/// converting included, but twice its time in double, which oneDNN does not run and cuDNN only as
+/// NCHW.
+inline torch::MemoryFormat fastest_layout(torch::Dtype dtype) {
+  return dtype == torch::kDouble ? torch::MemoryFormat::Contiguous
+                                 : torch::MemoryFormat::ChannelsLast;
+}
+
+/// Copies of `layers` of this type and on this device, convolutions in the fastest layout.
+///
+/// Errors  c10::Error if they are not those of `net` up to `reach`.
+inline std::vector<FoldedLayer> place_layers(const Definition& net, int reach,
+                                             const std::vector<FoldedLayer>& layers,
+                                             torch::Dtype dtype, torch::Device device) {
+  const torch::NoGradGuard no_grad;
+  const auto options = torch::TensorOptions(dtype).device(device);
+  const auto layout = fastest_layout(dtype);
+  const auto placed = [&](const torch::Tensor& x) {
+    if (!x.defined()) return x;
+    // Not by `contiguous`, which leaves 1x1 and depthwise weights alone: see memory_format.hpp.
+    const auto format = x.dim() == 4 ? layout : torch::MemoryFormat::Contiguous;
+    return torch::empty_like(x, options, format).copy_(x);
+  };
+  std::vector<FoldedLayer> result;
+  for_each_layer(net, [&](const Layer& layer) {
+    if (layer.position > reach) return;
+    const std::size_t i = result.size();
+    TORCH_CHECK(i < layers.size() && layers[i].layer.name.view() == layer.name.view(),
+                "mnv3: the folded layers lack ", layer.name.view());
+    const FoldedLayer& from = layers[i];
+    result.push_back({.layer = layer,
+                      .weight = placed(from.weight),
+                      .bias = placed(from.bias),
+                      .expand_weight = placed(from.expand_weight),
+                      .expand_bias = placed(from.expand_bias)});
+  });
+  TORCH_CHECK(result.size() == layers.size(), "mnv3: ", layers.size() - result.size(),
+              " folded layers are behind the network's last one");
+  return result;
+}
+
+/// One value for each channel, as (C, 1, 1): `normalize` makes them in the same way.
+inline torch::Tensor per_channel(std::span<const double> values,
+                                 const torch::TensorOptions& options) {
+  return torch::tensor(std::vector<double>(values.begin(), values.end()), torch::kDouble)
+      .to(options)
+      .view({-1, 1, 1});
+}
+
+/// Shapes  x: (N, in_channels, H, W). Result: (N, out_channels, H/stride, W/stride), a new tensor.
+inline torch::Tensor convolve(const FoldedLayer& folded, const torch::Tensor& x) {
+  const Conv2dNormActivationConfig& c = folded.layer.conv;
+  // For an empty batch LibTorch 1.13 fails where the weight is laid out as channels_last.
+  if (x.size(0) == 0)
+    return x.new_empty({0, c.out_channels, output_size(c, x.size(2)), output_size(c, x.size(3))});
+  torch::Tensor y =
+      torch::conv2d(x, folded.weight, folded.bias, c.stride, padding_of(c), c.dilation, c.groups);
+  return c.activation ? apply_in_place(*c.activation, std::move(y)) : y;
+}
+
+/// Squeeze-and-excitation.
+///
+/// Shapes  x: (N, C, H, W); it is written.
+inline void excite(const FoldedLayer& folded, torch::Tensor& x) {
+  torch::Tensor scale = x.mean({2, 3});                                    // (N, C)
+  scale = torch::linear(scale, folded.weight, folded.bias).relu_();        // (N, S)
+  scale = torch::linear(scale, folded.expand_weight, folded.expand_bias);  // (N, C)
+  x.mul_(torch::hardsigmoid_(scale).unsqueeze(2).unsqueeze(3));
+}
+
+/// What of a block is behind its expansion.
+///
+/// Shapes  y: the expanded input, (N, expanded_channels, H, W); x: the block's input. Neither is
+///         written. Result: (N, out_channels, H/s, W/s), a new tensor.
+inline torch::Tensor contract(const InvertedResidualConfig& row, const FoldedLayer*& next,
+                              torch::Tensor y, const torch::Tensor& x) {
+  y = convolve(*next++, y);  // (N, expanded_channels, H/s, W/s)
+  if (row.use_se) excite(*next++, y);
+  y = convolve(*next++, y);  // (N, out_channels, H/s, W/s)
+  if (has_residual(row)) y += x;
+  return y;
+}
+
+/// A network on LibTorch's own operators, from folded layers: for what our kernels do not run.
+///
+/// It has no state: any number of threads may call one object at once.
+template <architecture Arch, class Taps>
+class FoldedNetwork {
+ public:
+  static constexpr const Definition& net = definition_of<Arch>;
+  static constexpr auto tap_info = tap_info_of<Arch, Taps>();
+  static constexpr int reach = tap_info.back().position;
+
+  using Outputs = std::array<torch::Tensor, tap_info.size()>;
+
+  /// Copies `layers`, which `fold` made for this network, to `device` as `dtype`.
+  ///
+  /// Errors  c10::Error if they are not this network's.
+  FoldedNetwork(const std::vector<FoldedLayer>& layers, torch::Dtype dtype, torch::Device device)
+      : layout_(fastest_layout(dtype)), layers_(place_layers(net, reach, layers, dtype, device)) {
+    if constexpr (net.settings.input.normalized_inside()) {
+      const auto options = torch::TensorOptions(dtype).device(device);
+      mean_ = per_channel(net.settings.input.mean, options);
+      std_ = per_channel(net.settings.input.std, options);
+    }
+  }
+
+  /// Runs the network up to the last tap and returns what is tapped, in the order of the taps.
+  ///
+  /// Shapes  pictures: (N, C, H, W) of the network's dtype and on its device, any strides; N may be
+  ///         0. Outputs as those of the module, in the layout of the input.
+  /// Grad    None, and none is asked for: outputs are plain tensors, not inference tensors, so that
+  ///         heads can be trained on them. They are never written again.
+  Outputs operator()(const torch::Tensor& pictures) const {
+    const torch::NoGradGuard no_grad;
+    torch::Tensor x = pictures;  // (N, C, H, W)
+    if constexpr (net.settings.input.normalized_inside()) x = (x - mean_).div_(std_);
+    x = x.contiguous(layout_);
+    Walk walk{.next = layers_.data(), .format = pictures.suggest_memory_format(), .outputs = {}};
+    [&]<int... I>(std::integer_sequence<int, I...>) { ((x = walk.template feature<I>(x)), ...); }
+    (std::make_integer_sequence<int, feature_total>{});
+    if constexpr (reach >= position_of_embedding(net)) x = walk.embedding(x);  // (N, last_channel)
+    if constexpr (reach >= position_of_logits(net)) walk.logits(x);            // (N, num_classes)
+    return std::move(walk.outputs);
+  }
+
+ private:
+  static constexpr int feature_total = std::min(feature_count(net), reach / 2 + 1);
+
+  /// One call's way through the layers.
+  struct Walk {
+    const FoldedLayer* next;
+    torch::MemoryFormat format;
+    Outputs outputs;
+
+    template <int I>
+    torch::Tensor feature(const torch::Tensor& x) {
+      torch::Tensor y;
+      if constexpr (is_block(net, I)) {
+        constexpr const InvertedResidualConfig& row = row_of(net, I);
+        y = has_expansion(row) ? convolve(*next++, x) : x;
+        tap(position_of_expansion(I), y);
+        if constexpr (reach > position_of_expansion(I)) y = contract(row, next, std::move(y), x);
+      } else {
+        y = convolve(*next++, x);
+      }
+      tap(position_after(I), y);
+      return y;
+    }
+
+    torch::Tensor embedding(const torch::Tensor& x) {
+      torch::Tensor y = torch::linear(x.mean({2, 3}), next->weight, next->bias);
+      ++next;
+      torch::hardswish_(y);
+      tap(position_of_embedding(net), y);
+      return y;
+    }
+
+    void logits(const torch::Tensor& x) {
+      tap(position_of_logits(net), torch::linear(x, next->weight, next->bias));
+    }
+
+    void tap(int position, const torch::Tensor& x) {
+      for (std::size_t i = 0; i < tap_info.size(); ++i)
+        if (tap_info[i].position == position) outputs[i] = x.dim() == 4 ? x.contiguous(format) : x;
+    }
+  };
+
+  torch::MemoryFormat layout_;
+  std::vector<FoldedLayer> layers_;
+  torch::Tensor mean_, std_;  // (C, 1, 1); undefined where the caller normalises
+};
+
+}  // namespace mnv3::detail

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/layers.hpp>
+#include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/kernels/isa.hpp>
+#include <mnv3/deploy/kernels/jobs.hpp>
+#include <mnv3/deploy/kernels/layout.hpp>
+#include <mnv3/deploy/kernels/packed.hpp>
+#include <mnv3/deploy/kernels/plan.hpp>
+
+#if MNV3_KERNELS_X86
+#include <immintrin.h>
+#endif
+
+// The kernels, compiled once for each instruction set, whatever flags the program is built with:
+// templates keep the target of the place where they are written.
+
+#define MNV3_INLINE [[gnu::always_inline]] inline
+#define MNV3_INLINE_LAMBDA __attribute__((always_inline))
+
+namespace mnv3::detail::kernels_portable {
+#include <mnv3/deploy/kernels/all.inc>
+#include <mnv3/deploy/kernels/simd/portable.inc>
+}  // namespace mnv3::detail::kernels_portable
+
+#if MNV3_KERNELS_X86
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+namespace mnv3::detail::kernels_avx2 {
+#include <mnv3/deploy/kernels/all.inc>
+#include <mnv3/deploy/kernels/simd/avx2.inc>
+}  // namespace mnv3::detail::kernels_avx2
+#ifdef __clang__
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx2,fma"))), \
+                             apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx2,fma")
+#endif
+namespace mnv3::detail::kernels_avx512 {
+#include <mnv3/deploy/kernels/all.inc>
+#include <mnv3/deploy/kernels/simd/avx512.inc>
+}  // namespace mnv3::detail::kernels_avx512
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+#undef MNV3_INLINE
+#undef MNV3_INLINE_LAMBDA
+
+namespace mnv3::detail {
+
+/// Calls `use.operator()<Network>()` with the kernels of an instruction set.
+template <architecture Arch, class Taps, class Use>
+void with_kernels(Isa isa, const Use& use) {
+#if MNV3_KERNELS_X86
+  if (isa == Isa::avx512) return use.template operator()<kernels_avx512::Network<Arch, Taps>>();
+  if (isa == Isa::avx2) return use.template operator()<kernels_avx2::Network<Arch, Taps>>();
+#endif
+  use.template operator()<kernels_portable::Network<Arch, Taps>>();
+}
+
+}  // namespace mnv3::detail

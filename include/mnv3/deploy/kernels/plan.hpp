@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/diagnostics.hpp>
+#include <mnv3/config/layers.hpp>
+#include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/kernels/layout.hpp>
+
+// What a network needs in memory while it runs, from the liveness of what its table makes:
+//
+//   | input or output of the feature | tapped expansion | depthwise output | -> peak | per task | sums
+//
+// A feature's output replaces its input: by then it is dead, or it is the residual, and each value
+// is read before it is written. The expanded input of a block exists whole only where it is tapped;
+// otherwise each task keeps a window of its rows, for two blocks of channels.
+
+namespace mnv3::detail {
+
+/// The rows of two blocks of channels that are computed, then convolved, then forgotten.
+struct Window {
+  std::int64_t out_rows;  ///< Output rows per turn.
+  std::int64_t slots;     ///< Input rows that are kept.
+  std::int64_t border;    ///< Zero columns on each side.
+  std::int64_t row_floats;
+
+  constexpr std::int64_t block_floats() const { return slots * row_floats; }
+};
+
+inline constexpr int window_blocks = 2;
+/// What the rows of a window should take: they stay in the first or second cache level.
+inline constexpr std::int64_t window_floats = 48 * 1024 / sizeof(float);
+
+constexpr Window window_of(const Conv2dNormActivationConfig& depthwise, const Extent& in) {
+  const std::int64_t border = padding_of(depthwise);
+  const std::int64_t row_floats = (in.width + 2 * border) * block_lanes;
+  const std::int64_t reach = std::int64_t{depthwise.dilation} * (depthwise.kernel - 1) + 1;
+  const std::int64_t rows = window_floats / (row_floats * window_blocks);
+  const std::int64_t wanted = std::max<std::int64_t>((rows - reach) / depthwise.stride + 1, 2);
+  const std::int64_t out_rows = std::min(wanted, output_size(depthwise, in.height));
+  return {out_rows, (out_rows - 1) * depthwise.stride + reach, border, row_floats};
+}
+
+/// Pixels of the closing convolution that are pooled at a time.
+inline constexpr std::int64_t pooled_pixels = 224;
+/// Pixels of the largest register tile of any instruction set.
+inline constexpr int most_tile_rows = 14;
+
+constexpr Extent output_extent(const Conv2dNormActivationConfig& conv, const Extent& in) {
+  return {output_size(conv, in.height), output_size(conv, in.width)};
+}
+
+/// Floats that a task needs for itself in one feature.
+constexpr std::int64_t task_floats_of(const Definition& net, int feature, const Extent& in) {
+  if (feature == 0) return (3 * net.settings.input.channels + 1) * (in.width + 2);  // and zeros
+  if (!is_block(net, feature)) return window_blocks * block_lanes * pooled_pixels;
+  const InvertedResidualConfig& row = row_of(net, feature);
+  const std::int64_t window = window_blocks * window_of(depthwise_of(row), in).block_floats();
+  return std::max(window, row.use_se ? floats_of(row.expanded_channels, most_tile_rows) : 0);
+}
+
+/// Offsets, in floats, of what one feature uses.
+struct FeatureMemory {
+  Extent in;
+  Extent out;
+  std::int64_t expanded;   ///< The tapped expansion.
+  std::int64_t depthwise;  ///< Output of the depthwise convolution; or the tapped closing feature.
+  std::int64_t end;
+};
+
+/// Offsets, in floats, of what one picture needs.
+template <std::size_t Features>
+struct Memory {
+  std::array<FeatureMemory, Features> features{};
+  std::int64_t tasks = 0;        ///< Where the tasks' own parts begin.
+  std::int64_t task_floats = 0;  ///< Size of each.
+  std::int64_t sums = 0;         ///< Pooled sums of each task, then means, squeezed, gates.
+  std::int64_t sum_floats = 0;   ///< Channels of the widest of them.
+  std::int64_t size = 0;
+};
+
+constexpr bool is_tapped(std::span<const TapInfo> taps, int position) {
+  return std::any_of(taps.begin(), taps.end(),
+                     [&](const TapInfo& tap) { return tap.position == position; });
+}
+
+/// The memory of a network with these taps for one picture, worked on by `task_count` tasks.
+template <std::size_t Features>
+constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapInfo> taps,
+                                     const Extent& picture, std::int64_t task_count) {
+  Memory<Features> memory{};
+  const int reach = taps.back().position;
+  const int closing = feature_count(net) - 1;
+  Extent in = picture;
+  std::int64_t widest = block_lanes;
+  for (int i = 0; i < static_cast<int>(Features); ++i) {
+    FeatureMemory& m = memory.features[static_cast<std::size_t>(i)];
+    m.in = m.out = in;
+    std::int64_t input = 0;
+    std::int64_t middle = 0;
+    if (i == 0) {
+      m.out = output_extent(stem_of(net), in);
+    } else if (i == closing) {
+      input = floats_of(closing_of(net).in_channels, in.pixels());
+      if (is_tapped(taps, position_after(i)))
+        middle = floats_of(output_channels(net, i), in.pixels());
+    } else {
+      const InvertedResidualConfig& row = row_of(net, i);
+      input = floats_of(row.input_channels, in.pixels());
+      if (reach > position_of_expansion(i)) {
+        m.out = output_extent(depthwise_of(row), in);
+        middle = floats_of(row.expanded_channels, m.out.pixels());
+      }
+      widest = std::max(widest, floats_of(row.expanded_channels, 1));
+    }
+    const bool writes_features = i != closing && reach > position_of_expansion(i);
+    m.expanded =
+        std::max(input, writes_features ? floats_of(output_channels(net, i), m.out.pixels()) : 0);
+    m.depthwise = m.expanded;
+    if (is_block(net, i) && is_tapped(taps, position_of_expansion(i)))
+      m.depthwise += floats_of(row_of(net, i).expanded_channels, in.pixels());
+    m.end = m.depthwise + middle;
+    memory.tasks = std::max(memory.tasks, m.end);
+    memory.task_floats = std::max(memory.task_floats, task_floats_of(net, i, in));
+    in = m.out;
+  }
+  constexpr auto to_block = [](std::int64_t n) {
+    return (n + block_lanes - 1) / block_lanes * block_lanes;
+  };
+  memory.task_floats = to_block(memory.task_floats);
+  memory.sums = memory.tasks + task_count * memory.task_floats;
+  memory.sum_floats = widest;
+  memory.size = memory.sums + (task_count + 3) * widest;
+  return memory;
+}
+
+/// Offsets, in floats, of the classifier's input, hidden layer and output for a batch, each
+/// [channels / 16][batch][16].
+struct ClassifierMemory {
+  std::int64_t pooled = 0;
+  std::int64_t hidden = 0;
+  std::int64_t logits = 0;
+  std::int64_t size = 0;
+};
+
+constexpr ClassifierMemory classifier_memory_of(const Definition& net, int reach,
+                                                std::int64_t batch) {
+  ClassifierMemory memory;
+  if (reach < position_of_embedding(net)) return memory;
+  memory.hidden = floats_of(output_channels(net, feature_count(net) - 1), batch);
+  memory.logits = memory.hidden + floats_of(net.settings.last_channel, batch);
+  memory.size = memory.logits;
+  if (reach == position_of_logits(net)) memory.size += floats_of(net.settings.num_classes, batch);
+  return memory;
+}
+
+}  // namespace mnv3::detail
