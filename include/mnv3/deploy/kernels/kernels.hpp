@@ -27,8 +27,9 @@
 #define MNV3_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace mnv3::detail::kernels_portable {
-#include <mnv3/deploy/kernels/all.inc>
 #include <mnv3/deploy/kernels/simd/portable.inc>
+// After it, what uses it.
+#include <mnv3/deploy/kernels/all.inc>
 }  // namespace mnv3::detail::kernels_portable
 
 #if MNV3_KERNELS_X86
@@ -39,8 +40,9 @@ namespace mnv3::detail::kernels_portable {
 #pragma GCC target("avx2,fma")
 #endif
 namespace mnv3::detail::kernels_avx2 {
-#include <mnv3/deploy/kernels/all.inc>
 #include <mnv3/deploy/kernels/simd/avx2.inc>
+// After it, what uses it.
+#include <mnv3/deploy/kernels/all.inc>
 }  // namespace mnv3::detail::kernels_avx2
 #ifdef __clang__
 #pragma clang attribute pop
@@ -52,8 +54,9 @@ namespace mnv3::detail::kernels_avx2 {
 #pragma GCC target("avx512f,avx512vl,avx2,fma")
 #endif
 namespace mnv3::detail::kernels_avx512 {
-#include <mnv3/deploy/kernels/all.inc>
 #include <mnv3/deploy/kernels/simd/avx512.inc>
+// After it, what uses it.
+#include <mnv3/deploy/kernels/all.inc>
 }  // namespace mnv3::detail::kernels_avx512
 #ifdef __clang__
 #pragma clang attribute pop
