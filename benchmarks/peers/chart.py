@@ -17,6 +17,7 @@ VALUES = 74   # right of the longest bar, for its value
 COLOURS = {"mnv3 deployed": "#1d4ed8", "mnv3 deployed, AVX2": "#5b8def", "mnv3 eager": "#a9c3f5",
            "ONNX Runtime": "#d9a441"}
 OTHERS = "#b9b4ab"
+FONTS = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 INK, FAINT = "#1f2328", "#6e7781"
 
 
@@ -39,13 +40,15 @@ def panel(group, names, x, y):
             continue
         colour = COLOURS.get(row["runtime"], OTHERS)
         width, least = row["median_ms"] * scale, row["min_ms"] * scale
-        parts.append(f'<rect x="{x}" y="{top}" width="{width:.1f}" height="{BAR}" fill="{colour}"/>')
+        parts.append(f'<rect x="{x}" y="{top}" width="{width:.1f}" height="{BAR}" '
+                     f'fill="{colour}"/>')
         parts.append(f'<line x1="{x + least:.1f}" y1="{top}" x2="{x + least:.1f}" y2="{top + BAR}" '
                      f'stroke="#ffffff" stroke-width="1.5"/>')
         ratio = "" if row["median_ratio"] is None else f"×{row['median_ratio']:.2f}"
-        parts.append(f'<text x="{x + width + 5:.1f}" y="{top + 11.5}" font-size="11.5" fill="{INK}">'
-                     f'{row["median_ms"]:#.3g}'.removesuffix(".") +
-                     f'<tspan dx="5" font-size="10.5" fill="{FAINT}">{ratio}</tspan></text>')
+        value = f'{row["median_ms"]:#.3g}'.removesuffix(".")
+        parts.append(f'<text x="{x + width + 5:.1f}" y="{top + 11.5}" font-size="11.5" '
+                     f'fill="{INK}">{value}<tspan dx="5" font-size="10.5" fill="{FAINT}">'
+                     f'{ratio}</tspan></text>')
     return parts
 
 
@@ -84,6 +87,7 @@ def svg(rows, machine, versions, missing):
                 parts += panel(group, names, x, bars)
     for i, note in enumerate(reversed(notes)):
         parts.append(text(24, height - 14 - 17 * i, note, 11.5, FAINT))
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}" font-family="Helvetica, Arial, \'DejaVu Sans\', sans-serif">\n'
-            f'<rect width="{width}" height="{height}" fill="#ffffff"/>\n' + "\n".join(parts) + "\n</svg>\n")
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+                      f'viewBox="0 0 {width} {height}" font-family="{FONTS}">',
+                      f'<rect width="{width}" height="{height}" fill="#ffffff"/>', *parts,
+                      "</svg>"]) + "\n"

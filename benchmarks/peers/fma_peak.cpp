@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// fma_peak THREADS: prints the most GFLOP/s that fused multiply-adds reach on so many threads, and with
-// which vectors: the limit that every engine is held against.
+// fma_peak THREADS: prints the most GFLOP/s that fused multiply-adds reach on so many threads, and
+// with which vectors: the limit that every engine is held against.
 
 #include <algorithm>
 #include <barrier>

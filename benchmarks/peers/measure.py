@@ -2,8 +2,8 @@
 """Peers taking turns.
 
 In each round every peer gets a fresh process for each number of threads: with two threads, the time
-depends on the process in every engine. In a round the peers take turns with a few passes each, so that
-a change of the machine's speed meets them all.
+depends on the process in every engine. In a round the peers take turns with a few passes each, so
+that a change of the machine's speed meets them all.
 """
 
 import collections
@@ -12,8 +12,8 @@ import subprocess
 
 from process import PeerError, Process
 
-# Whether glibc gives freed memory back to the system depends on what a process allocated before, and
-# costs a forward of Large 3 ms of page faults. All peers keep their memory.
+# Whether glibc gives freed memory back to the system depends on what a process allocated before,
+# and costs a forward of Large 3 ms of page faults. All peers keep their memory.
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(1 << 32), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 
 TURNS = 3
@@ -31,7 +31,7 @@ def environment(threads):
 
 
 class Measurement:
-    """What comes out: times, how far the outputs are from the reference, and who could not go on."""
+    """What comes out: times, differences from the reference, and who could not go on."""
 
     def __init__(self, cases, peers, models, has_references, fma_peak):
         self.cases = cases

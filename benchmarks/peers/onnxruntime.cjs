@@ -32,7 +32,8 @@ async function load(net, height, width, batch) {
     if (loaded.session) await loaded.session.release();
     const session = await ort.InferenceSession.create(`${stem}.onnx`, options);
     const sizes = [batch, 3, height, width].map(Number);
-    loaded = {stem, session, feeds: {pictures: new ort.Tensor('float32', readFloats(`${stem}.in`), sizes)}};
+    const pictures = new ort.Tensor('float32', readFloats(`${stem}.in`), sizes);
+    loaded = {stem, session, feeds: {pictures}};
   }
   return loaded;
 }

@@ -30,7 +30,7 @@ def parse():
                         help="build folder, with the programs; the results go there")
     parser.add_argument("--node-modules", type=pathlib.Path,
                         help="folder with onnxruntime-node; node_modules in the build folder")
-    parser.add_argument("--rounds", type=int, default=5, help="fresh processes of each peer")
+    parser.add_argument("--rounds", type=int, default=4, help="fresh processes of each peer")
     parser.add_argument("--nets", nargs="+", choices=case.SIZES, default=list(case.SIZES))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
@@ -87,9 +87,10 @@ def main():
     if not rows:
         sys.exit("\n".join(f"{name}: {reason}" for name, reason in measurement.missing.items()))
 
-    conditions = (f"float32, eval mode, no autograd. Rounds of fresh processes: {arguments.rounds}; turns "
-                  f"in a round: {measure.TURNS}; passes in a turn: {measure.passes(1)} at batch 1, "
-                  f"{measure.passes(8)} otherwise. Nothing is pinned to cores; load before: {load:.1f}.")
+    conditions = ("float32, eval mode, no autograd. Rounds of fresh processes: "
+                  f"{arguments.rounds}; turns in a round: {measure.TURNS}; passes in a turn: "
+                  f"{measure.passes(1)} at batch 1, {measure.passes(8)} otherwise. Nothing is "
+                  f"pinned to cores; load before: {load:.1f}.")
     text = report.markdown(rows, measurement, macs, conditions)
     (arguments.build / "peers.md").write_text(text)
     (arguments.build / "peers.json").write_text(json.dumps(rows, indent=1) + "\n")

@@ -3,8 +3,8 @@
 
 prepare.py MODELS CASE...   with CASE as large_224x224_1: net, size and batch
 
-MODELS/NET.pth has the weights, MODELS/CASE.in the pictures and MODELS/CASE.out the outputs, both as plain
-float32. MODELS/CASE.onnx has the sizes fixed, which is the fastest form for ONNX Runtime.
+MODELS/NET.pth has the weights, MODELS/CASE.in the pictures and MODELS/CASE.out the outputs, both as
+plain float32. MODELS/CASE.onnx has the sizes fixed, so that ONNX Runtime can plan for them.
 """
 
 import pathlib
@@ -42,8 +42,8 @@ def main():
                 made[net] = with_statistics(net, torch.rand(8, 3, int(height), int(width)))
                 torch.save(made[net].state_dict(), models / f"{net}.pth")
             model = networks.as_run(net, made[net]).eval()
-            torch.onnx.export(model, pictures, models / f"{case}.onnx", opset_version=14,  # 14: HardSwish
-                              do_constant_folding=True, input_names=["pictures"])
+            torch.onnx.export(model, pictures, models / f"{case}.onnx", input_names=["pictures"],
+                              opset_version=14)  # the first with HardSwish
             reference = networks.flat(model.double()(pictures.double()))
             model.float()
         pictures.numpy().tofile(models / f"{case}.in")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A peer's process: started, asked line by line, given up when it fails or does not answer in time."""
+"""A peer's process: asked line by line, given up when it fails or does not answer in time."""
 
 import os
 import selectors
@@ -68,4 +68,5 @@ class Process:
         status = self.process.wait()
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").split("\n")
-        return next((line for line in reversed(lines) if line.strip()), f"ended with status {status}")
+        return next((line for line in reversed(lines) if line.strip()),
+                    f"ended with status {status}")

@@ -9,7 +9,7 @@ import statistics
 from case import Case
 from roster import OURS
 
-# Engines differ in the order of their sums, by some 1e-6. What is off by more computes something else.
+# Engines differ in the order of their sums, by some 1e-6. What is off by more is another network.
 TOLERANCE = 1e-5
 
 
@@ -43,8 +43,9 @@ def rows(measurement, macs):
     reference = reference_name(measurement)
     peaks = {threads: statistics.median(values) for threads, values in measurement.peaks.items()}
     result = []
-    in_order = sorted(measurement.times.items(), key=lambda item: measurement.cases.index(item[0][0]))
-    for (case, name), rounds in in_order:
+    position = {case: i for i, case in enumerate(measurement.cases)}
+    for (case, name), rounds in sorted(measurement.times.items(),
+                                       key=lambda item: position[item[0][0]]):
         values = [value for one in rounds for value in one]
         if not values:
             continue
@@ -109,12 +110,13 @@ def details(groups, measurement, macs):
         if case in macs:
             facts.append(f"{macs[case] / 1e6:.1f} million multiply-accumulates")
         if measurement.peaks.get(case.threads):
-            facts.append(f"FMA peak {statistics.median(measurement.peaks[case.threads]):.0f} GFLOP/s")
+            peak = statistics.median(measurement.peaks[case.threads])
+            facts.append(f"FMA peak {peak:.0f} GFLOP/s")
         if facts:
             lines += ["; ".join(facts), ""]
         lines += table(
-            ["runtime", "median ms", "min ms", "median ratio", "min ratio", "GFLOP/s", "of the peak",
-             "at the min", "off by"],
+            ["runtime", "median ms", "min ms", "median ratio", "min ratio", "GFLOP/s",
+             "of the peak", "at the min", "off by"],
             [[name_of(row), f"{row['median_ms']:.2f}", f"{row['min_ms']:.2f}",
               number(row, "median_ratio", "{:.2f}"), number(row, "min_ratio", "{:.2f}"),
               number(row, "median_gflops", "{:.1f}"), number(row, "median_peak_share", "{:.0%}"),
@@ -139,7 +141,8 @@ def markdown(rows, measurement, macs, conditions):
             "Off by: relative L2 difference from torchvision in float64, over all outputs.", ""]
     text += [f"- Missing: {name}: {reason}" for name, reason in measurement.missing.items()]
     wrong = dict.fromkeys(row["runtime"] for row in rows if row["wrong"])
-    text += [f"- † {name}: its output is wrong; its time is only for information." for name in wrong]
+    text += [f"- † {name}: its output is wrong; its time is only for information."
+             for name in wrong]
     if measurement.missing or wrong:
         text.append("")
     text += overview(groups, reference) + details(groups, measurement, macs)
