@@ -51,14 +51,13 @@ inline std::optional<std::string> find_prefix(const PthReader& file, const Defin
   return found;
 }
 
-/// Sorts every name of the file and the module into a report; `to_load` gets what fits.
-inline LoadReport compare(const PthReader& file, const torch::nn::Module& module,
-                          const Definition& net, const std::string& prefix,
+/// Sorts every name of the file and of `targets` into a report; `to_load` gets what fits.
+inline LoadReport compare(const PthReader& file, const NamedTensors& targets, const Definition& net,
+                          const std::string& prefix,
                           std::vector<std::pair<torch::Tensor, const TensorEntry*>>& to_load) {
   std::set<std::string, std::less<>> known;
   for_each_key(net, [&](const Key& key) { known.emplace(key.name.view()); });
-  std::map<std::string, torch::Tensor> wanted;
-  for (auto& [name, tensor] : state_dict(module)) wanted.emplace(name, tensor);
+  const std::map<std::string, torch::Tensor> wanted(targets.begin(), targets.end());
 
   LoadReport report;
   std::set<std::string> found;
@@ -81,17 +80,18 @@ inline LoadReport compare(const PthReader& file, const torch::nn::Module& module
       to_load.emplace_back(target->second, &entry);
     }
   }
-  for (const auto& [name, tensor] : state_dict(module))
+  for (const auto& [name, tensor] : targets)
     if (!found.contains(name)) report.missing.push_back(name);
   return report;
 }
 
-/// The non-template part of `load`.
-inline LoadReport load_into(torch::nn::Module& module, const Definition& net,
+/// `load` for tensors that need not belong to a module: writes to those of `targets`, which are
+/// named as in the state dict of `net` or of a part of it.
+inline LoadReport load_into(const NamedTensors& targets, const Definition& net,
                             const std::filesystem::path& path, const LoadOptions& options) {
   PthReader file(path);
   std::vector<std::pair<torch::Tensor, const TensorEntry*>> to_load;
-  LoadReport report = compare(file, module, net, options.prefix, to_load);
+  LoadReport report = compare(file, targets, net, options.prefix, to_load);
 
   std::string wrong;
   if (!options.allow_missing) wrong += list_names("missing", report.missing);
@@ -132,7 +132,7 @@ inline LoadReport load_into(torch::nn::Module& module, const Definition& net,
 template <architecture Arch, class Taps>
 LoadReport load(MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path,
                 const LoadOptions& options = {}) {
-  return detail::load_into(*net, definition_of<Arch>, path, options);
+  return detail::load_into(state_dict(*net), definition_of<Arch>, path, options);
 }
 
 }  // namespace mnv3
