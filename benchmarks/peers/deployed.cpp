@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The peer `mnv3 deployed`.
 
-#include <mnv3/deploy.hpp>
-
 #include "serve.hpp"
 
 int main(int argc, char** argv) {

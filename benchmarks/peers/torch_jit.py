@@ -2,9 +2,9 @@
 """The peers `torch.jit`: torch_jit.py MODELS THREADS freeze|optimize_for_inference
 
 Freezing alone folds the batch norms. The optimised graph works in oneDNN's own layouts, so that it
-gets the pictures in NCHW: in channels_last it took as long. On LibTorch 1.13 with AVX-512 its output
-is wrong after a hard-swish of channels that are no multiple of 16, where oneDNN pads them: a mere
-Conv2d(3, 72, 3), Hardswish, Conv2d shows it. peers.md marks it.
+gets the pictures in NCHW: in channels_last it took as long. On LibTorch 1.13 with AVX-512 its
+output is wrong after a hard-swish of channels that are no multiple of 16, where oneDNN pads them: a
+mere Conv2d(3, 72, 3), Hardswish, Conv2d shows it. peers.md marks it.
 """
 
 import sys
