@@ -124,6 +124,12 @@ constexpr auto tap_info_of() {
   return info;
 }
 
+/// Whether something at this position is one of the outputs.
+constexpr bool is_tapped(std::span<const TapInfo> taps, int position) {
+  return std::any_of(taps.begin(), taps.end(),
+                     [&](const TapInfo& tap) { return tap.position == position; });
+}
+
 /// Position of the last thing that a network with these taps computes.
 template <architecture Arch, class Taps>
 constexpr int reach_of() {

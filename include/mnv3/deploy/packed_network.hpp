@@ -23,18 +23,18 @@ inline std::span<const double> values_of(const torch::Tensor& tensor) {
 }
 
 /// All weights as the kernels read them.
-inline AlignedFloats pack_layers(const Definition& net, int reach, std::int64_t size,
-                                 const std::vector<FoldedLayer>& layers) {
+inline AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo> taps,
+                                 std::int64_t size, const std::vector<FoldedLayer>& layers) {
   AlignedFloats weights(size);
-  MatrixPlace place;  // matrices follow each other
   auto layer = layers.begin();
   std::int64_t next = 0;
-  for_each_matrix(net, reach, [&](const Layer& described, int part, int out, int depth) {
-    if (part == 0 && described.name.view() != layer->layer.name.view()) ++layer;
-    place = {.values = next, .bias = next + floats_of(out, depth), .out = out, .depth = depth};
-    next = place.bias + floats_of(out, 1);
-    pack(place, values_of(part == 0 ? layer->weight : layer->expand_weight),
-         values_of(part == 0 ? layer->bias : layer->expand_bias),
+  for_each_matrix(net, taps, [&](const LayerMatrix& matrix) {
+    const MatrixPlace place = place_at(next, matrix);
+    next = place.end();
+    const bool first = matrix.part == 0;
+    if (matrix.layer.name.view() != layer->layer.name.view()) ++layer;
+    pack(place, matrix.scale, values_of(first ? layer->weight : layer->expand_weight),
+         values_of(first ? layer->bias : layer->expand_bias),
          {weights.data(), static_cast<std::size_t>(size)});
   });
   return weights;
@@ -50,7 +50,7 @@ class PackedNetwork {
   using Outputs = std::array<torch::Tensor, Layout::taps.size()>;
 
   PackedNetwork(const std::vector<FoldedLayer>& layers, Isa isa)
-      : weights_(pack_layers(Layout::net, Layout::reach, Layout::places.size, layers)), isa_(isa) {
+      : weights_(pack_layers(Layout::net, Layout::taps, Layout::places.size, layers)), isa_(isa) {
     const Input& input = Layout::net.settings.input;
     for (const double mean : input.mean) mean_.push_back(static_cast<float>(mean));
     for (const double std : input.std) std_.push_back(static_cast<float>(std));

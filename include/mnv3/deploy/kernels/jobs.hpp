@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <mnv3/config/activation.hpp>
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/taps.hpp>
@@ -17,13 +16,6 @@
 // What the kernels are asked to do, the same for every instruction set.
 
 namespace mnv3::detail {
-
-/// What happens to a sum before it is stored.
-enum class Finish { linear, relu, hardswish, hardsigmoid };
-
-constexpr Finish finish_of(Activation activation) {
-  return activation == Activation::HS ? Finish::hardswish : Finish::relu;
-}
 
 /// A function of a task's number, by reference.
 class Task {
@@ -145,7 +137,7 @@ struct NetworkLayout {
   static constexpr bool has_classifier = reach >= position_of_embedding(net);
   static constexpr std::size_t features =
       static_cast<std::size_t>(std::min(feature_count(net), reach / 2 + 1));
-  static constexpr auto places = packed_places<features>(net, reach);
+  static constexpr auto places = packed_places<features>(net, taps);
   using Memory = detail::Memory<features>;
 
   static constexpr Memory memory(const Extent& picture, std::int64_t tasks) {

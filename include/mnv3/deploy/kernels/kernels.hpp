@@ -10,6 +10,7 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/kernels/finish.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
 #include <mnv3/deploy/kernels/jobs.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>

@@ -84,11 +84,6 @@ struct Memory {
   std::int64_t size = 0;
 };
 
-constexpr bool is_tapped(std::span<const TapInfo> taps, int position) {
-  return std::any_of(taps.begin(), taps.end(),
-                     [&](const TapInfo& tap) { return tap.position == position; });
-}
-
 /// The memory of a network with these taps for one picture, worked on by `task_count` tasks.
 template <std::size_t Features>
 constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapInfo> taps,
