@@ -48,6 +48,10 @@ struct Threads {
 /// Multiplications from which a product of one pixel is worth asking other threads.
 inline constexpr std::int64_t parallel_from = 1 << 17;
 
+/// Floats of coming weights that one step may fetch: twice the usual second cache level, since what
+/// leaves that goes to the third.
+inline constexpr std::int64_t most_ahead = 2 * 1024 * 1024 / sizeof(float);
+
 /// The first of `count` things that belongs to task `task` of `tasks`.
 constexpr std::int64_t part(std::int64_t count, std::int64_t task, std::int64_t tasks) {
   return count * task / tasks;

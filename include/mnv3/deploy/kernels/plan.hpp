@@ -55,9 +55,14 @@ constexpr Extent output_extent(const Conv2dNormActivationConfig& conv, const Ext
   return {output_size(conv, in.height), output_size(conv, in.width)};
 }
 
+/// Three rows of each channel of the picture and one of zeros, with their borders.
+constexpr std::int64_t stem_floats_of(const Definition& net, const Extent& picture) {
+  return (3 * net.settings.input.channels + 1) * (picture.width + 2);
+}
+
 /// Floats that a task needs for itself in one feature.
 constexpr std::int64_t task_floats_of(const Definition& net, int feature, const Extent& in) {
-  if (feature == 0) return (3 * net.settings.input.channels + 1) * (in.width + 2);  // and zeros
+  if (feature == 0) return stem_floats_of(net, in);
   if (!is_block(net, feature)) return window_blocks * block_lanes * pooled_pixels;
   const InvertedResidualConfig& row = row_of(net, feature);
   const std::int64_t window = window_blocks * window_of(depthwise_of(row), in).block_floats();
