@@ -26,6 +26,9 @@
 
 #define MNV3_INLINE [[gnu::always_inline]] inline
 #define MNV3_INLINE_LAMBDA __attribute__((always_inline))
+/// Hides where a pointer comes from: GCC would otherwise keep one address for each unrolled access,
+/// and spill them.
+#define MNV3_OPAQUE(pointer) asm("" : "+r"(pointer))
 
 namespace mnv3::detail::kernels_portable {
 #include <mnv3/deploy/kernels/simd/portable.inc>
@@ -68,6 +71,7 @@ namespace mnv3::detail::kernels_avx512 {
 
 #undef MNV3_INLINE
 #undef MNV3_INLINE_LAMBDA
+#undef MNV3_OPAQUE
 
 namespace mnv3::detail {
 
