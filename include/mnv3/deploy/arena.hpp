@@ -6,28 +6,40 @@
 #include <memory>
 #include <new>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 namespace mnv3::detail {
 
-/// Floats that begin at a cache line, uninitialised.
+/// Floats that begin at a cache line, uninitialised. Many of them lie in huge pages where the system
+/// has some: the kernels pass through all weights at each call, and would wait for page tables.
 class AlignedFloats {
  public:
-  static constexpr std::align_val_t alignment{64};
-
   AlignedFloats() = default;
-  explicit AlignedFloats(std::int64_t count)
-      : data_(static_cast<float*>(
-            ::operator new(static_cast<std::size_t>(count) * sizeof(float), alignment))),
-        count_(count) {}
+  explicit AlignedFloats(std::int64_t count) : count_(count) {
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
+    const std::align_val_t alignment{bytes < huge_page ? cache_line : huge_page};
+    data_ = {static_cast<float*>(::operator new(bytes, alignment)), Delete{alignment}};
+#ifdef __linux__
+    // Whole pages only, so that no one else's memory is meant. Advice: it may be ignored.
+    if (bytes >= huge_page) madvise(data_.get(), bytes / huge_page * huge_page, MADV_HUGEPAGE);
+#endif
+  }
 
   float* data() { return data_.get(); }
   const float* data() const { return data_.get(); }
   std::int64_t size() const { return count_; }
 
  private:
+  static constexpr std::size_t cache_line = 64;
+  static constexpr std::size_t huge_page = 2 * 1024 * 1024;
+
   struct Delete {
+    std::align_val_t alignment{cache_line};
     void operator()(float* data) const { ::operator delete(data, alignment); }
   };
-  std::unique_ptr<float[], Delete> data_;
+  std::unique_ptr<float[], Delete> data_{nullptr, Delete{}};
   std::int64_t count_ = 0;
 };
 

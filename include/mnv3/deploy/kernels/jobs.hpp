@@ -117,6 +117,26 @@ struct Output {
   bool channels_last = false;
 };
 
+/// 4 x 4 floats, transposed. `stride` is between the rows of `to`.
+inline void transpose(const float* from, float* to, std::int64_t stride) {
+  using Row = float __attribute__((vector_size(16)));
+  using UnalignedRow = float __attribute__((vector_size(16), aligned(4), may_alias));
+  using Order = int __attribute__((vector_size(16)));
+  const auto row = [&](int i) -> Row {
+    return *reinterpret_cast<const UnalignedRow*>(from + i * block_lanes);
+  };
+  constexpr Order low{0, 4, 1, 5};
+  constexpr Order high{2, 6, 3, 7};
+  const Row a = __builtin_shuffle(row(0), row(2), low);
+  const Row b = __builtin_shuffle(row(1), row(3), low);
+  const Row c = __builtin_shuffle(row(0), row(2), high);
+  const Row d = __builtin_shuffle(row(1), row(3), high);
+  *reinterpret_cast<UnalignedRow*>(to) = __builtin_shuffle(a, b, low);
+  *reinterpret_cast<UnalignedRow*>(to + stride) = __builtin_shuffle(a, b, high);
+  *reinterpret_cast<UnalignedRow*>(to + 2 * stride) = __builtin_shuffle(c, d, low);
+  *reinterpret_cast<UnalignedRow*>(to + 3 * stride) = __builtin_shuffle(c, d, high);
+}
+
 /// Copies one block of `lanes` channels, from channel `first` of `channels` on, to `output`.
 inline void unblock(const float* block, std::int64_t pixels, int first, int lanes, int channels,
                     const Output& output) {
@@ -125,11 +145,15 @@ inline void unblock(const float* block, std::int64_t pixels, int first, int lane
       std::copy_n(block + p * block_lanes, lanes, output.data + p * channels + first);
     return;
   }
-  constexpr std::int64_t group = 64;  // pixels that stay in cache while their channels go by
-  for (std::int64_t from = 0; from < pixels; from += group)
-    for (int l = 0; l < lanes; ++l)
-      for (std::int64_t p = from; p < std::min(from + group, pixels); ++p)
-        output.data[(first + l) * pixels + p] = block[p * block_lanes + l];
+  float* const to = output.data + first * pixels;
+  const std::int64_t whole = lanes % 4 == 0 ? pixels / 4 * 4 : 0;
+  // Whole cache lines of four channels at a time: more channels would fall into the same sets.
+  for (std::int64_t from = 0; from < whole; from += block_lanes)
+    for (int l = 0; l < lanes; l += 4)
+      for (std::int64_t p = from; p < std::min(from + block_lanes, whole); p += 4)
+        transpose(block + p * block_lanes + l, to + l * pixels + p, pixels);
+  for (std::int64_t p = whole; p < pixels; ++p)
+    for (int l = 0; l < lanes; ++l) to[l * pixels + p] = block[p * block_lanes + l];
 }
 
 /// What the compiler knows about a network.
