@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""Whether <mnv3/config.hpp> includes neither LibTorch nor fmt: closure.py COMPILER INCLUDE_FOLDER"""
+"""Whether what must not know LibTorch or fmt includes neither: closure.py COMPILER INCLUDE_FOLDER"""
 
 import re
 import subprocess
 import sys
 
 compiler, include = sys.argv[1:]
-rule = subprocess.run([compiler, "-std=c++20", "-I", include, "-M", "-x", "c++", "-"],
-                      input="#include <mnv3/config.hpp>\n", capture_output=True, text=True, check=True)
-files = rule.stdout.replace("\\\n", " ").split()[1:]
-if not any(file.endswith("mnv3/config.hpp") for file in files):
-    sys.exit("the compiler did not list the files it read")
-foreign = [file for file in files if re.search(r"/(torch|ATen|c10|caffe2|fmt)/", file)]
-if foreign:
-    sys.exit("config.hpp includes " + ", ".join(foreign))
-print(f"{len(files)} files, none of LibTorch or fmt")
+# Headers, and what of the project they may include besides the file itself.
+ROOTS = {
+    "mnv3/config.hpp": r"mnv3/(config/|version\.hpp)",
+    "mnv3/deploy/kernels/kernels.hpp": r"mnv3/(config/|deploy/kernels/)",
+}
+
+for header, allowed in ROOTS.items():
+    rule = subprocess.run([compiler, "-std=c++20", "-I", include, "-M", "-x", "c++", "-"],
+                          input=f"#include <{header}>\n", capture_output=True, text=True, check=True)
+    files = rule.stdout.replace("\\\n", " ").split()[1:]
+    if not any(file.endswith(header) for file in files):
+        sys.exit("the compiler did not list the files it read")
+    foreign = [file for file in files if re.search(r"/(torch|ATen|c10|caffe2|fmt)/", file)]
+    ours = [file.removeprefix(include).lstrip("/") for file in files if file.startswith(include)]
+    foreign += [file for file in ours if file != header and not re.match(allowed, file)]
+    if foreign:
+        sys.exit(f"{header} includes " + ", ".join(foreign))
+    print(f"{header}: {len(files)} files, none that it must not know")

@@ -17,11 +17,12 @@ from process import PeerError, Process
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(1 << 32), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 
 TURNS = 3
+WARM_UP = 2
 
 
 def passes(batch):
-    """In one turn. One more goes before them, warms the caches and does not count."""
-    return 4 if batch == 1 else 1
+    """In one turn. WARM_UP more go before them, fill the caches after the others' turns and do not count."""
+    return 10 if batch == 1 else 2
 
 
 def environment(threads):
@@ -74,8 +75,8 @@ class Measurement:
         self.differences[case, name] = max(difference, self.differences.get((case, name), 0.0))
 
     def _time(self, case, name, process):
-        times = process.ask("time", *case.sizes, 1 + passes(case.batch)).split()
-        self.times[case, name][-1] += map(float, times[1:])
+        times = process.ask("time", *case.sizes, WARM_UP + passes(case.batch)).split()
+        self.times[case, name][-1] += map(float, times[WARM_UP:])
 
     def _start(self, peer, threads):
         command = [*peer.command, self.models, str(threads), *peer.arguments]
