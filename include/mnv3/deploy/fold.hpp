@@ -16,14 +16,25 @@
 
 namespace mnv3::detail {
 
-/// A layer ready for inference: batch norm folded into its convolution.
+/// A product and what makes an output of its sums: (start + sum) * scale + shift.
+struct FoldedProduct {
+  torch::Tensor weight{};                   ///< (O, I/groups, K, K) or (O, I).
+  torch::Tensor start{}, scale{}, shift{};  ///< (O)
+
+  bool defined() const { return weight.defined(); }
+  /// The weight and bias of a convolution or Linear that does the same.
+  torch::Tensor scaled_weight() const {
+    return weight *
+           scale.view(weight.dim() == 4 ? at::IntArrayRef{-1, 1, 1, 1} : at::IntArrayRef{-1, 1});
+  }
+  torch::Tensor bias() const { return start * scale + shift; }
+};
+
+/// A layer ready for inference.
 struct FoldedLayer {
   Layer layer;
-  /// A convolution's (O, I/groups, K, K) and (O); a Linear's (O, I) and (O); the squeezing Linear's
-  /// of squeeze-and-excitation, (S, C) and (S).
-  torch::Tensor weight{}, bias{};
-  /// The exciting Linear's of squeeze-and-excitation, (C, S) and (C); undefined in other layers.
-  torch::Tensor expand_weight{}, expand_bias{};
+  FoldedProduct product{};  ///< Of squeeze-and-excitation the squeezing one, (S, C).
+  FoldedProduct excite{};   ///< (C, S); undefined in other layers.
 };
 
 /// Finds a network's tensors by name and copies them into one form: double, CPU, contiguous.
@@ -57,6 +68,9 @@ inline FoldedLayer fold_layer(const Layer& layer, double eps, const TensorLookup
   const auto copy = [&](std::string_view suffix, at::IntArrayRef shape) {
     return tensors.copy(layer.name + suffix, shape);
   };
+  const auto with_bias = [](const torch::Tensor& weight, const torch::Tensor& bias) {
+    return FoldedProduct{weight, bias, torch::ones_like(bias), torch::zeros_like(bias)};
+  };
   FoldedLayer folded{.layer = layer};
   switch (layer.kind) {
     case Layer::Kind::conv_norm_activation: {
@@ -65,20 +79,18 @@ inline FoldedLayer fold_layer(const Layer& layer, double eps, const TensorLookup
       const torch::Tensor mean = copy(".1.running_mean", {out});
       const torch::Tensor variance = copy(".1.running_var", {out});
       const torch::Tensor scale = gamma / (variance + eps).sqrt();
-      folded.weight = copy(".0.weight", {out, in / c.groups, c.kernel, c.kernel});
-      folded.weight.mul_(scale.view({out, 1, 1, 1}));
-      folded.bias = beta - mean * scale;
+      folded.product = {copy(".0.weight", {out, in / c.groups, c.kernel, c.kernel}), -mean, scale,
+                        beta};
       break;
     }
     case Layer::Kind::squeeze_excitation:
-      folded.weight = copy(".fc1.weight", {out, in, 1, 1}).view({out, in});
-      folded.bias = copy(".fc1.bias", {out});
-      folded.expand_weight = copy(".fc2.weight", {in, out, 1, 1}).view({in, out});
-      folded.expand_bias = copy(".fc2.bias", {in});
+      folded.product =
+          with_bias(copy(".fc1.weight", {out, in, 1, 1}).view({out, in}), copy(".fc1.bias", {out}));
+      folded.excite =
+          with_bias(copy(".fc2.weight", {in, out, 1, 1}).view({in, out}), copy(".fc2.bias", {in}));
       break;
     case Layer::Kind::linear:
-      folded.weight = copy(".weight", {out, in});
-      folded.bias = copy(".bias", {out});
+      folded.product = with_bias(copy(".weight", {out, in}), copy(".bias", {out}));
       break;
   }
   return folded;

@@ -30,33 +30,40 @@ inline torch::MemoryFormat fastest_layout(torch::Dtype dtype) {
                                  : torch::MemoryFormat::ChannelsLast;
 }
 
-/// Copies of `layers` of this type and on this device, convolutions in the fastest layout.
+/// A layer as LibTorch's operators take it.
+struct PlacedLayer {
+  Layer layer;
+  torch::Tensor weight{}, bias{};
+  torch::Tensor excite_weight{}, excite_bias{};  ///< Only of squeeze-and-excitation.
+};
+
+/// `layers` of this type and on this device, convolutions in the fastest layout.
 ///
 /// Errors  c10::Error if they are not those of `net` up to `reach`.
-inline std::vector<FoldedLayer> place_layers(const Definition& net, int reach,
+inline std::vector<PlacedLayer> place_layers(const Definition& net, int reach,
                                              const std::vector<FoldedLayer>& layers,
                                              torch::Dtype dtype, torch::Device device) {
   const torch::NoGradGuard no_grad;
   const auto options = torch::TensorOptions(dtype).device(device);
   const auto layout = fastest_layout(dtype);
   const auto placed = [&](const torch::Tensor& x) {
-    if (!x.defined()) return x;
     // Not by `contiguous`, which leaves 1x1 and depthwise weights alone: see memory_format.hpp.
     const auto format = x.dim() == 4 ? layout : torch::MemoryFormat::Contiguous;
     return torch::empty_like(x, options, format).copy_(x);
   };
-  std::vector<FoldedLayer> result;
+  std::vector<PlacedLayer> result;
   for_each_layer(net, [&](const Layer& layer) {
     if (layer.position > reach) return;
     const std::size_t i = result.size();
     TORCH_CHECK(i < layers.size() && layers[i].layer.name.view() == layer.name.view(),
                 "mnv3: the folded layers lack ", layer.name.view());
     const FoldedLayer& from = layers[i];
-    result.push_back({.layer = layer,
-                      .weight = placed(from.weight),
-                      .bias = placed(from.bias),
-                      .expand_weight = placed(from.expand_weight),
-                      .expand_bias = placed(from.expand_bias)});
+    PlacedLayer& to = result.emplace_back(PlacedLayer{.layer = layer});
+    to.weight = placed(from.product.scaled_weight());
+    to.bias = placed(from.product.bias());
+    if (!from.excite.defined()) return;
+    to.excite_weight = placed(from.excite.scaled_weight());
+    to.excite_bias = placed(from.excite.bias());
   });
   TORCH_CHECK(result.size() == layers.size(), "mnv3: ", layers.size() - result.size(),
               " folded layers are behind the network's last one");
@@ -72,7 +79,7 @@ inline torch::Tensor per_channel(std::span<const double> values,
 }
 
 /// Shapes  x: (N, in_channels, H, W). Result: (N, out_channels, H/stride, W/stride), a new tensor.
-inline torch::Tensor convolve(const FoldedLayer& folded, const torch::Tensor& x) {
+inline torch::Tensor convolve(const PlacedLayer& folded, const torch::Tensor& x) {
   const Conv2dNormActivationConfig& c = folded.layer.conv;
   // For an empty batch LibTorch 1.13 fails where the weight is laid out as channels_last.
   if (x.size(0) == 0)
@@ -85,10 +92,10 @@ inline torch::Tensor convolve(const FoldedLayer& folded, const torch::Tensor& x)
 /// Squeeze-and-excitation.
 ///
 /// Shapes  x: (N, C, H, W); it is written.
-inline void excite(const FoldedLayer& folded, torch::Tensor& x) {
+inline void excite(const PlacedLayer& folded, torch::Tensor& x) {
   torch::Tensor scale = x.mean({2, 3});                                    // (N, C)
   scale = torch::linear(scale, folded.weight, folded.bias).relu_();        // (N, S)
-  scale = torch::linear(scale, folded.expand_weight, folded.expand_bias);  // (N, C)
+  scale = torch::linear(scale, folded.excite_weight, folded.excite_bias);  // (N, C)
   x.mul_(torch::hardsigmoid_(scale).unsqueeze(2).unsqueeze(3));
 }
 
@@ -96,7 +103,7 @@ inline void excite(const FoldedLayer& folded, torch::Tensor& x) {
 ///
 /// Shapes  y: the expanded input, (N, expanded_channels, H, W); x: the block's input. Neither is
 ///         written. Result: (N, out_channels, H/s, W/s), a new tensor.
-inline torch::Tensor contract(const InvertedResidualConfig& row, const FoldedLayer*& next,
+inline torch::Tensor contract(const InvertedResidualConfig& row, const PlacedLayer*& next,
                               torch::Tensor y, const torch::Tensor& x) {
   y = convolve(*next++, y);  // (N, expanded_channels, H/s, W/s)
   if (row.use_se) excite(*next++, y);
@@ -153,7 +160,7 @@ class FoldedNetwork {
 
   /// One call's way through the layers.
   struct Walk {
-    const FoldedLayer* next;
+    const PlacedLayer* next;
     torch::MemoryFormat format;
     Outputs outputs;
 
@@ -191,7 +198,7 @@ class FoldedNetwork {
   };
 
   torch::MemoryFormat layout_;
-  std::vector<FoldedLayer> layers_;
+  std::vector<PlacedLayer> layers_;
   torch::Tensor mean_, std_;  // (C, 1, 1); undefined where the caller normalises
 };
 

@@ -31,10 +31,13 @@ inline AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo>
   for_each_matrix(net, taps, [&](const LayerMatrix& matrix) {
     const MatrixPlace place = place_at(next, matrix);
     next = place.end();
-    const bool first = matrix.part == 0;
     if (matrix.layer.name.view() != layer->layer.name.view()) ++layer;
-    pack(place, matrix.scale, values_of(first ? layer->weight : layer->expand_weight),
-         values_of(first ? layer->bias : layer->expand_bias),
+    const FoldedProduct& product = matrix.part == 0 ? layer->product : layer->excite;
+    pack(place,
+         {.values = values_of(product.weight),
+          .start = values_of(product.start),
+          .scale = values_of(product.scale),
+          .shift = values_of(product.shift)},
          {weights.data(), static_cast<std::size_t>(size)});
   });
   return weights;

@@ -19,6 +19,7 @@ using mnv3::Layer;
 using mnv3::NamedTensors;
 using mnv3::detail::fold;
 using mnv3::detail::FoldedLayer;
+using mnv3::detail::FoldedProduct;
 
 // Every kind of layer, and an epsilon that shows.
 struct TinyArch {
@@ -55,9 +56,9 @@ torch::Tensor& at(NamedTensors& tensors, std::string_view name) {
 std::vector<torch::Tensor> tensors_of(const std::vector<FoldedLayer>& layers) {
   std::vector<torch::Tensor> all;
   for (const FoldedLayer& folded : layers)
-    for (const torch::Tensor& x :
-         {folded.weight, folded.bias, folded.expand_weight, folded.expand_bias})
-      if (x.defined()) all.push_back(x);
+    for (const FoldedProduct& product : {folded.product, folded.excite})
+      if (product.defined())
+        all.insert(all.end(), {product.weight, product.start, product.scale, product.shift});
   return all;
 }
 
@@ -106,9 +107,14 @@ TEST_CASE("a folded convolution is the convolution and its batch norm") {
         convolve(at(tensors, name + ".0.weight"), {}), at(tensors, name + ".1.weight"),
         at(tensors, name + ".1.bias"), at(tensors, name + ".1.running_mean"),
         at(tensors, name + ".1.running_var"), /*training=*/false, 0, 0.25, false);
-    CHECK(support::close(convolve(folded.weight, folded.bias), expected, 1e-14));
-    CHECK_FALSE(folded.expand_weight.defined());
-    CHECK_FALSE(folded.expand_bias.defined());
+    const FoldedProduct& product = folded.product;
+    const auto each = [](const torch::Tensor& v) { return v.view({-1, 1, 1}); };
+    const torch::Tensor sums = convolve(product.weight, {});
+    CHECK(support::close((each(product.start) + sums) * each(product.scale) + each(product.shift),
+                         expected, 1e-14));
+    CHECK(support::close(convolve(product.scaled_weight(), product.bias()), expected, 1e-14));
+    CHECK(support::same(product.weight, at(tensors, name + ".0.weight")));  // not rounded anew
+    CHECK_FALSE(folded.excite.defined());
   }
   CHECK(convolutions == 10);
 }
@@ -120,12 +126,17 @@ TEST_CASE("what has no batch norm is copied, squeeze-and-excitation as two matri
   const FoldedLayer& squeeze = layers[6];
   const std::string name = "features.2.block.2";
   REQUIRE(squeeze.layer.name.view() == name);
-  CHECK(support::same(squeeze.weight, at(tensors, name + ".fc1.weight").view({8, 24})));
-  CHECK(support::same(squeeze.bias, at(tensors, name + ".fc1.bias")));
-  CHECK(support::same(squeeze.expand_weight, at(tensors, name + ".fc2.weight").view({24, 8})));
-  CHECK(support::same(squeeze.expand_bias, at(tensors, name + ".fc2.bias")));
-  CHECK(support::same(layers.back().weight, at(tensors, "classifier.3.weight")));
-  CHECK(support::same(layers.back().bias, at(tensors, "classifier.3.bias")));
+  const auto holds = [&](const FoldedProduct& product, const torch::Tensor& weight,
+                         const std::string& bias) {
+    return support::same(product.scaled_weight(), weight) &&
+           support::same(product.bias(), at(tensors, bias));
+  };
+  const auto matrix = [&](const char* key, std::int64_t out, std::int64_t in) {
+    return at(tensors, name + key).view({out, in});
+  };
+  CHECK(holds(squeeze.product, matrix(".fc1.weight", 8, 24), name + ".fc1.bias"));
+  CHECK(holds(squeeze.excite, matrix(".fc2.weight", 24, 8), name + ".fc2.bias"));
+  CHECK(holds(layers.back().product, at(tensors, "classifier.3.weight"), "classifier.3.bias"));
 }
 
 TEST_CASE("folding neither writes nor keeps the tensors it is given") {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -10,17 +11,22 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/taps.hpp>
-#include <mnv3/deploy/kernels/finish.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>
 
 // All weights of a network in one array of floats, as the kernels read them.
 
 namespace mnv3::detail {
 
-/// One product's weights, [out / 16][depth][16], and its bias, [out / 16][16].
+/// One product's weights, [out / 16][depth][16], and what makes an output of a sum of products:
+/// (start + sum) * scale + shift, each [out / 16][16].
+///
+/// Batch norm is in those three; multiplied into the weights it would round each of them, and where
+/// the sums' means are large that costs more digits than all the arithmetic.
 struct Matrix {
   const float* values;
-  const float* bias;
+  const float* start;
+  const float* scale;
+  const float* shift;
   int out;
   int depth;  ///< Input channels; for depthwise convolutions and the stem, of the whole window.
 };
@@ -28,15 +34,18 @@ struct Matrix {
 /// Where a matrix is in the array of weights.
 struct MatrixPlace {
   std::int64_t values = 0;
-  std::int64_t bias = 0;
   int out = 0;
   int depth = 0;
 
+  // In this order, then the next matrix.
+  constexpr std::int64_t start() const { return values + floats_of(out, depth); }
+  constexpr std::int64_t scale() const { return start() + floats_of(out, 1); }
+  constexpr std::int64_t shift() const { return scale() + floats_of(out, 1); }
+  constexpr std::int64_t end() const { return shift() + floats_of(out, 1); }
+
   constexpr Matrix in(const float* weights) const {
-    return {weights + values, weights + bias, out, depth};
+    return {weights + values, weights + start(), weights + scale(), weights + shift(), out, depth};
   }
-  /// The bias comes behind the values, then the next matrix.
-  constexpr std::int64_t end() const { return bias + floats_of(out, 1); }
 };
 
 /// The matrices of one feature; of the stem and the closing convolution only `projection`.
@@ -54,41 +63,24 @@ struct LayerMatrix {
   int part;  ///< 1 for the second matrix of squeeze-and-excitation, otherwise 0.
   int out;
   int depth;
-  double scale;  ///< What its values are multiplied by when they are packed.
 };
 
 /// Calls `visit(const LayerMatrix&)` for every matrix that a network with these taps needs, in
 /// running order.
 template <class Visit>
 constexpr void for_each_matrix(const Definition& net, std::span<const TapInfo> taps, Visit visit) {
-  Finish before = Finish::linear;  // of what the next layer reads
   for_each_layer(net, [&](const Layer& layer) {
     if (layer.position > taps.back().position) return;
     const Conv2dNormActivationConfig& c = layer.conv;
-    const int feature = layer.position / 2;
     const int depth = c.in_channels / c.groups * c.kernel * c.kernel;
-    visit(LayerMatrix{layer, 0, c.out_channels, depth, scale_after(before)});
-    if (layer.kind == Layer::Kind::squeeze_excitation) {
-      visit(LayerMatrix{layer, 1, c.in_channels, c.out_channels, 1.0});
-    } else if (layer.position == position_of_embedding(net)) {
-      before = embedding_finish(net, taps);
-    } else if (layer.position == position_after(feature_count(net) - 1)) {
-      before = closing_finish(net, taps);
-    } else if (!c.activation || feature == 0) {
-      before = Finish::linear;  // or finished entirely
-    } else if (layer.position == position_of_expansion(feature)) {
-      before = expansion_finish(net, taps, feature);
-    } else {
-      before = depthwise_finish(row_of(net, feature));
-    }
+    visit(LayerMatrix{layer, 0, c.out_channels, depth});
+    if (layer.kind == Layer::Kind::squeeze_excitation)
+      visit(LayerMatrix{layer, 1, c.in_channels, c.out_channels});
   });
 }
 
 constexpr MatrixPlace place_at(std::int64_t start, const LayerMatrix& matrix) {
-  return {.values = start,
-          .bias = start + floats_of(matrix.out, matrix.depth),
-          .out = matrix.out,
-          .depth = matrix.depth};
+  return {.values = start, .out = matrix.out, .depth = matrix.depth};
 }
 
 /// Places of all matrices of a network with `Features` features.
@@ -127,9 +119,15 @@ constexpr PackedPlaces<Features> packed_places(const Definition& net,
   return places;
 }
 
-/// Writes one matrix, given row by row, to its place.
-inline void pack(const MatrixPlace& place, double scale, std::span<const double> values,
-                 std::span<const double> bias, std::span<float> weights) {
+/// A product as a checkpoint has it: output o is (start + the sum of row o's products) * scale +
+/// shift.
+struct ExactMatrix {
+  std::span<const double> values;  ///< Row by row.
+  std::span<const double> start, scale, shift;
+};
+
+/// Writes one matrix to its place.
+inline void pack(const MatrixPlace& place, const ExactMatrix& matrix, std::span<float> weights) {
   const auto at = [](std::int64_t i) { return static_cast<std::size_t>(i); };
   std::fill(weights.begin() + place.values, weights.begin() + place.end(), 0.0F);
   for (std::int64_t o = 0; o < place.out; ++o) {
@@ -137,8 +135,14 @@ inline void pack(const MatrixPlace& place, double scale, std::span<const double>
     const std::int64_t lane = o % block_lanes;
     for (std::int64_t k = 0; k < place.depth; ++k)
       weights[at(place.values + (block * place.depth + k) * block_lanes + lane)] =
-          static_cast<float>(values[at(o * place.depth + k)] * scale);
-    weights[at(place.bias + o)] = static_cast<float>(bias[at(o)]);
+          static_cast<float>(matrix.values[at(o * place.depth + k)]);
+    const double scale = matrix.scale[at(o)];
+    const auto start = static_cast<float>(matrix.start[at(o)]);
+    const double lost = (matrix.start[at(o)] - static_cast<double>(start)) * scale;
+    weights[at(place.start() + o)] = start;
+    weights[at(place.scale() + o)] = static_cast<float>(scale);
+    weights[at(place.shift() + o)] =
+        static_cast<float>(matrix.shift[at(o)] + (std::isfinite(lost) ? lost : 0.0));
   }
 }
 
