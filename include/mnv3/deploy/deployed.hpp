@@ -118,7 +118,7 @@ class Deployed {
   /// `threads` share the work, as in `at::get_num_threads()`.
   static constexpr std::int64_t arena_bytes(std::int64_t height, std::int64_t width,
                                             std::int64_t threads = 1, std::int64_t batch = 1) {
-    return Packed::arena_floats({height, width}, threads, batch) *
+    return detail::arena_floats_of<typename Packed::Layout>({height, width}, threads, batch) *
            static_cast<std::int64_t>(sizeof(float));
   }
 
