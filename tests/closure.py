@@ -9,7 +9,7 @@ compiler, include = sys.argv[1:]
 # Headers, and what of the project they may include besides the file itself.
 ROOTS = {
     "mnv3/config.hpp": r"mnv3/(config/|version\.hpp)",
-    "mnv3/deploy/kernels/kernels.hpp": r"mnv3/(config/|deploy/kernels/)",
+    "mnv3/deploy/kernels/batch.hpp": r"mnv3/(config/|deploy/kernels/)",
 }
 
 for header, allowed in ROOTS.items():

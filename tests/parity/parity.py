@@ -41,6 +41,9 @@ except ImportError as error:
 # it has a kernel for each. In bfloat16 one unit in the last place is 4e-3.
 LIMIT = {torch.float32: 1e-5, torch.float64: 1e-11, torch.bfloat16: 1e-3}
 
+# Of what is deployed in float32 to torchvision in float64.
+DEPLOYED_LIMIT = 2e-6
+
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
@@ -602,8 +605,21 @@ class Real(Comparison):
         for dtype in (torch.float32, torch.float64):
             with self.case(f"{len(x)} photos"):
                 self.check_meaning(self.evaluate("small_all", x.to(dtype))[-1].ours)
+        with self.case(f"{len(x)} photos, deployed"):
+            self.check_deployed("small_all", x)
         # Some channels of trained networks are dead; most are not, and none explodes.
         require_alive("small_all", model, x, least=0.75)
+
+    def check_deployed(self, name, x):
+        torch.save({"x": x}, TOOL.folder / "in.pth")
+        TOOL.ask("deploy", name, f"{name}.pth", "in.pth", "out.pth")
+        exact, _ = run_torchvision(name, x.double(), "eval")
+        ours = torch.load(TOOL.folder / "out.pth")
+        self.check(len(ours) >= len(exact), f"{len(ours)} outputs")
+        for label, y in ours.items():
+            self.check(y.dtype == torch.float32, f"{label}: {dtype_name(y.dtype)}")
+            self.compare(Pair(label, y.double(), exact[int(label.split()[-1])]), "deployed",
+                         DEPLOYED_LIMIT)
 
     def check_meaning(self, features):
         """What the network has learned must bring two pictures of one cat together."""

@@ -3,6 +3,7 @@
 // answers each with "ok" or "error: ...". Many cases a process: starting LibTorch takes seconds.
 //
 //   forward NET DTYPE MODE SEED WEIGHTS INPUTS OUTPUTS   MODE: eval or train
+//   deploy NET WEIGHTS INPUTS OUTPUTS                    straight from the file, for each instruction set
 //   resave NET WEIGHTS OUTPUT                            loads and saves again
 //   init NET SEED OUTPUT                                 saves a freshly initialised network
 //   keys NET OUTPUT                                      writes "name shape dtype" from the table
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <functional>
@@ -62,6 +64,9 @@ struct Instance {
 struct Network {
   std::function<Instance()> make;
   std::span<const Key> keys;
+  /// What the network gives that is deployed from a file; empty in most, since it costs compiling.
+  std::function<std::vector<torch::Tensor>(const std::string& path, const torch::Tensor& x)>
+      deployed{};
 };
 
 std::vector<torch::Tensor> as_vector(torch::Tensor output) { return {std::move(output)}; }
@@ -87,6 +92,15 @@ Network network() {
   return {.make = make<Arch, Taps>, .keys = keys<Arch, Taps>};
 }
 
+template <class Arch, class Taps>
+Network deployable_network() {
+  Network result = network<Arch, Taps>();
+  result.deployed = [](const std::string& path, const torch::Tensor& x) {
+    return as_vector(deploy<Arch, Taps>(path)(x));
+  };
+  return result;
+}
+
 const std::map<std::string, Network>& networks() {
   using RvmTaps = taps<after<1>, after<3>, after<6>, after<16>>;
   static const std::map<std::string, Network> all{
@@ -106,7 +120,7 @@ const std::map<std::string, Network>& networks() {
       {"custom", network<CustomArch>()},
       {"rvm", network<RvmArch, RvmTaps>()},
       {"large_all", network<LargeArch, AllOfLarge>()},
-      {"small_all", network<SmallArch, AllOfSmall>()},
+      {"small_all", deployable_network<SmallArch, AllOfSmall>()},
       {"large_inside", network<LargeArch, taps<expansion<4>, after<4>, expansion<13>>>()},
       {"small_head", network<SmallArch, taps<at_stride<8>, embedding, logits>>()},
   };
@@ -123,6 +137,13 @@ torch::Tensor strides_of(const torch::Tensor& x) {
   return torch::tensor(x.strides().vec(), torch::kLong);
 }
 
+std::map<std::string, torch::Tensor> read_all(const std::string& path) {
+  std::map<std::string, torch::Tensor> tensors;
+  const PthReader file(path);
+  for (const TensorEntry& entry : file.entries()) tensors.emplace(entry.name, file.read(entry));
+  return tensors;
+}
+
 void forward(const Network& network, std::istream& arguments) {
   std::string dtype, mode, weights, inputs, outputs;
   std::uint64_t seed = 0;
@@ -133,9 +154,7 @@ void forward(const Network& network, std::istream& arguments) {
   net.load(weights);
   net.module->train(train);
 
-  std::map<std::string, torch::Tensor> given;
-  const PthReader file(inputs);
-  for (const TensorEntry& entry : file.entries()) given.emplace(entry.name, file.read(entry));
+  const std::map<std::string, torch::Tensor> given = read_all(inputs);
   torch::Tensor x = given.at("x");
   x.requires_grad_(train);
   torch::manual_seed(seed);
@@ -159,6 +178,22 @@ void forward(const Network& network, std::istream& arguments) {
   }
   for (auto& [name, tensor] : state_dict(*net.module))
     results.emplace_back("state." + name, tensor.detach());
+  write_pth(outputs, results);
+}
+
+void run_deployed(const Network& network, std::istream& arguments) {
+  std::string weights, inputs, outputs;
+  arguments >> weights >> inputs >> outputs;
+  const torch::Tensor x = read_all(inputs).at("x");
+  NamedTensors results;
+  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+    if (!is_available(isa)) continue;
+    setenv("MNV3_ISA", std::string(name_of(isa)).c_str(), 1);
+    const std::vector<torch::Tensor> taken = network.deployed(weights, x);
+    for (std::size_t i = 0; i < taken.size(); ++i)
+      results.emplace_back(fmt::format("{} output {}", name_of(isa), i), taken[i]);
+  }
+  unsetenv("MNV3_ISA");
   write_pth(outputs, results);
 }
 
@@ -195,11 +230,8 @@ void print(const Network& network, std::istream& arguments) {
 
 void obey(const std::string& line) {
   static const std::map<std::string, void (*)(const Network&, std::istream&)> commands{
-      {"forward", forward},
-      {"resave", resave},
-      {"init", init},
-      {"keys", list_keys},
-      {"print", print}};
+      {"forward", forward}, {"deploy", run_deployed}, {"resave", resave},
+      {"init", init},       {"keys", list_keys},      {"print", print}};
   std::istringstream arguments(line);
   std::string command, name;
   arguments >> command >> name;

@@ -31,12 +31,13 @@ namespace detail {
 template <architecture Arch, class Taps>
 NamedTensors empty_state_dict() {
   NamedTensors tensors;
-  for (const Key& key : keys<Arch, Taps>) {
-    const auto shape = key.shape();
-    tensors.emplace_back(
-        key.name.view(),
-        torch::empty({shape.data(), shape.size()}, key.is_integral ? torch::kLong : torch::kFloat));
-  }
+  if constexpr (is_legal<Arch, Taps>())
+    for (const Key& key : keys<Arch, Taps>) {
+      const auto shape = key.shape();
+      tensors.emplace_back(key.name.view(),
+                           torch::empty({shape.data(), shape.size()},
+                                        key.is_integral ? torch::kLong : torch::kFloat));
+    }
   return tensors;
 }
 
@@ -51,7 +52,6 @@ NamedTensors empty_state_dict() {
 /// and devices run on LibTorch's operators.
 template <architecture Arch, class Taps = taps<>>
 class Deployed {
-  static_assert(detail::is_legal<Arch, Taps>());
   using Network = MobileNetV3<Arch, Taps>;
   using Packed = detail::PackedNetwork<Arch, Taps>;
   using Folded = detail::FoldedNetwork<Arch, Taps>;
@@ -118,13 +118,33 @@ class Deployed {
   /// `threads` share the work, as in `at::get_num_threads()`.
   static constexpr std::int64_t arena_bytes(std::int64_t height, std::int64_t width,
                                             std::int64_t threads = 1, std::int64_t batch = 1) {
-    return Packed::arena_floats({height, width}, threads, batch) *
+    return detail::arena_floats_of<typename Packed::Layout>({height, width}, threads, batch) *
            static_cast<std::int64_t>(sizeof(float));
   }
 
  private:
   torch::TensorOptions options_;
   std::shared_ptr<const std::variant<Packed, Folded>> network_;
+};
+
+/// Stands where an architecture or its taps were refused: it can be used like the other, so that the
+/// compiler reports nothing but the refusal.
+template <architecture Arch, class Taps>
+requires(!detail::is_legal<Arch, Taps>()) class Deployed<Arch, Taps> {
+  using Network = MobileNetV3<Arch, Taps>;
+
+ public:
+  static constexpr auto channels = Network::channels;
+  static constexpr auto strides = Network::strides;
+  static constexpr auto features = Network::features;
+  using Result = decltype(std::declval<typename Network::Impl>().forward(torch::Tensor()));
+
+  Deployed(const NamedTensors& tensors, torch::Dtype dtype, torch::Device device);
+  Result operator()(const torch::Tensor& x) const;
+  static constexpr std::int64_t arena_bytes(std::int64_t, std::int64_t, std::int64_t = 1,
+                                            std::int64_t = 1) {
+    return 0;
+  }
 };
 
 /// A copy of `net` for inference, of its dtype and on its device. `net` may be in training mode:

@@ -43,7 +43,7 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
 
   /// Shapes  x: (N, in_channels, H, W). Result: (N, out_channels, H/stride, W/stride), rounded up.
   torch::Tensor forward(const torch::Tensor& x) {
-    torch::Tensor y = norm->forward(conv->forward(x));
+    torch::Tensor y = norm->forward(convolve(x));
     return config_.activation ? apply_in_place(*config_.activation, std::move(y)) : y;
   }
 
@@ -72,6 +72,14 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   torch::nn::BatchNorm2d norm{nullptr};
 
  private:
+  torch::Tensor convolve(const torch::Tensor& x) {
+    if (x.size(0) > 0) return conv->forward(x);
+    // For an empty batch LibTorch 1.13 fails where the weight is laid out as channels_last.
+    const Conv2dNormActivationConfig& c = config_;
+    return torch::conv2d(x, conv->weight.contiguous(), {}, c.stride, padding_of(c), c.dilation,
+                         c.groups);
+  }
+
   template <class Convert>
   void keeping_counter(Convert convert) {
     const torch::Tensor count = norm->num_batches_tracked.clone();

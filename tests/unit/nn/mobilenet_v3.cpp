@@ -19,6 +19,7 @@
 #include "support.hpp"
 
 #include <mnv3/config.hpp>
+#include <mnv3/nn/memory_format.hpp>
 
 namespace {
 
@@ -258,6 +259,22 @@ TEST_CASE("an empty batch gives empty outputs") {
   Large large;
   large->eval();
   CHECK(large->forward(torch::zeros({0, 3, 64, 64})).sizes() == at::IntArrayRef({0, 1000}));
+}
+
+TEST_CASE("an empty batch gives empty outputs in channels_last, too") {
+  RvmEncoder encoder;
+  encoder->eval();
+  mnv3::to_memory_format(*encoder, torch::MemoryFormat::ChannelsLast);
+  for (const auto format : {torch::MemoryFormat::Contiguous, torch::MemoryFormat::ChannelsLast}) {
+    const torch::Tensor x = torch::zeros({0, 3, 64, 64}).contiguous(format).set_requires_grad(true);
+    const auto outputs = encoder->forward(x);
+    CHECK(outputs[0].sizes() == at::IntArrayRef({0, 16, 32, 32}));
+    CHECK(outputs[3].sizes() == at::IntArrayRef({0, 960, 4, 4}));
+    outputs[3].sum().backward();
+    CHECK(x.grad().sizes() == x.sizes());
+    for (const torch::Tensor& parameter : encoder->parameters())
+      if (parameter.grad().defined()) CHECK(parameter.grad().abs().sum().item<float>() == 0);
+  }
 }
 
 TEST_CASE("what is no picture is refused with what was given and what is allowed") {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/layers.hpp>
+#include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/kernels/isa.hpp>
+#include <mnv3/deploy/kernels/jobs.hpp>
+#include <mnv3/deploy/kernels/kernels.hpp>
+#include <mnv3/deploy/kernels/layout.hpp>
+#include <mnv3/deploy/kernels/plan.hpp>
+
+// Batches through a network, in one block of memory:
+//
+//   | classifier | picture | picture | ... as many as there are threads, or one that they share
+
+namespace mnv3::detail {
+
+/// Pictures that threads take one by one, without waiting for each other; they share the rest.
+constexpr std::int64_t pictures_apart(std::int64_t threads, std::int64_t batch) {
+  return threads == 1 ? 0 : batch / threads * threads;
+}
+
+/// Height and width of output `tap` for such pictures; of embedding and logits, 1 and 1.
+template <class Layout>
+constexpr Extent output_extent(std::size_t tap, const Extent& picture) {
+  const TapInfo& info = Layout::taps[tap];
+  if (info.feature < 0) return {1, 1};
+  const auto memory = Layout::memory(picture, 1);
+  const FeatureMemory& m = memory.features[static_cast<std::size_t>(info.feature)];
+  return info.position == position_of_expansion(info.feature) ? m.in : m.out;
+}
+
+/// Floats that running a batch asks for, beside weights, pictures and outputs.
+template <class Layout>
+constexpr std::int64_t arena_floats_of(const Extent& picture, std::int64_t threads,
+                                       std::int64_t batch) {
+  std::int64_t pictures = Layout::memory(picture, threads).size;
+  if (pictures_apart(threads, batch) > 0)
+    pictures = std::max(pictures, threads * Layout::memory(picture, 1).size);
+  return pictures + classifier_memory_of(Layout::net, Layout::reach, batch).size;
+}
+
+struct Batch {
+  const float* weights;
+  std::int64_t size;  ///< Pictures; at least 1.
+  Extent extent;      ///< Of each.
+  float* arena;       ///< Room for `arena_floats_of`.
+};
+
+/// Runs a batch. `picture_at(i)` gives the `Picture` i, `outputs_at(i)` the array of what its taps
+/// write; embedding and logits write rows one behind the other, from those of picture 0 on.
+template <architecture Arch, class Taps, class PictureAt, class OutputsAt>
+void run_batch(Isa isa, const Batch& batch, const Threads& threads, PictureAt picture_at,
+               OutputsAt outputs_at) {
+  using Layout = NetworkLayout<Arch, Taps>;
+  using Memory = typename Layout::Memory;
+  const std::int64_t apart = pictures_apart(threads.count, batch.size);
+  const Memory whole = Layout::memory(batch.extent, threads.count);
+  const Memory alone = Layout::memory(batch.extent, 1);
+  const ClassifierMemory classifier = classifier_memory_of(Layout::net, Layout::reach, batch.size);
+  float* const arena = batch.arena;
+  float* const rest = arena + classifier.size;
+
+  with_kernels<Arch, Taps>(isa, [&]<class Network> {
+    const auto job = [&](std::int64_t i, float* memory, const Memory& plan) {
+      return PictureJob<Layout>{.weights = batch.weights,
+                                .picture = picture_at(i),
+                                .outputs = outputs_at(i),
+                                .arena = memory,
+                                .memory = plan,
+                                .pooled = arena + classifier.pooled + i * block_lanes,
+                                .pooled_block_stride = batch.size * block_lanes};
+    };
+    if (apart > 0)
+      threads(threads.count, [&](std::int64_t t) {
+        const std::int64_t end = part(apart, t + 1, threads.count);
+        for (std::int64_t i = part(apart, t, threads.count); i < end; ++i)
+          Network::run_features(job(i, rest + t * alone.size, alone), Threads{});
+      });
+    for (std::int64_t i = apart; i < batch.size; ++i)
+      Network::run_features(job(i, rest, whole), threads);
+    Network::run_classifier({.weights = batch.weights,
+                             .batch = batch.size,
+                             .pooled = arena + classifier.pooled,
+                             .hidden = arena + classifier.hidden,
+                             .logits = arena + classifier.logits},
+                            threads);
+  });
+
+  const auto give_out = [&](int position, const float* blocks) {
+    const int index = Layout::tap_index(position);
+    if (index < 0) return;
+    const auto i = static_cast<std::size_t>(index);
+    const int channels = Layout::taps[i].channels;
+    for (int b = 0; b < blocks_of(channels); ++b)
+      unblock(blocks + b * batch.size * block_lanes, batch.size, b * block_lanes,
+              std::min(block_lanes, channels - b * block_lanes), channels,
+              {.data = outputs_at(0)[i].data, .channels_last = true});
+  };
+  give_out(position_of_embedding(Layout::net), arena + classifier.hidden);
+  give_out(position_of_logits(Layout::net), arena + classifier.logits);
+}
+
+}  // namespace mnv3::detail

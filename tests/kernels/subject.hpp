@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <random>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <mnv3/config.hpp>
+#include <mnv3/deploy/kernels/batch.hpp>
+
+// Packed networks without LibTorch, whose memory the sanitizers could not see: all buffers are
+// as large as they must be and not a byte larger.
+
+namespace kernels {
+
+using mnv3::Isa;
+using mnv3::detail::Extent;
+using Floats = std::vector<float>;
+
+/// A batch of pictures.
+struct Pictures {
+  /// The last two have gaps: two more columns, or every second pixel of one row more.
+  enum Layout { nchw, channels_last, cropped, strided };
+
+  Floats data;  ///< From the first float to the last one that is read.
+  std::int64_t size, channels;
+  Extent extent;
+  std::int64_t stride, channel_stride, row_stride, column_stride;
+
+  Pictures(std::int64_t n, std::int64_t c, Extent e, Layout layout, std::mt19937& random)
+      : size(n), channels(c), extent(e) {
+    column_stride = layout == channels_last ? c : layout == strided ? 2 : 1;
+    const std::int64_t columns = e.width + (layout == cropped ? 2 : 0);
+    row_stride = columns * column_stride;
+    const std::int64_t rows = e.height + (layout == strided ? 1 : 0);
+    channel_stride = layout == channels_last ? 1 : rows * row_stride;
+    stride = layout == channels_last ? rows * row_stride : c * channel_stride;
+    data.assign(
+        static_cast<std::size_t>((n - 1) * stride + (c - 1) * channel_stride +
+                                 (e.height - 1) * row_stride + (e.width - 1) * column_stride + 1),
+        std::numeric_limits<float>::quiet_NaN());
+    std::normal_distribution<float> normal;
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t k = 0; k < c; ++k)
+        for (std::int64_t y = 0; y < e.height; ++y)
+          for (std::int64_t x = 0; x < e.width; ++x)
+            data[static_cast<std::size_t>(i * stride + k * channel_stride + y * row_stride +
+                                          x * column_stride)] = normal(random);
+  }
+};
+
+/// A thread for each task.
+inline mnv3::detail::Threads std_threads(std::int64_t count) {
+  return {.count = count, .run = [](std::int64_t tasks, const mnv3::detail::Task& task) {
+            std::vector<std::jthread> threads;
+            for (std::int64_t t = 1; t < tasks; ++t) threads.emplace_back([&task, t] { task(t); });
+            task(0);
+          }};
+}
+
+/// A network with random weights. Any number of threads may call `run` at once.
+class Subject {
+ public:
+  Subject(std::string name, int channels) : name_(std::move(name)), channels_(channels) {}
+  virtual ~Subject() = default;
+
+  const std::string& name() const { return name_; }
+  int channels() const { return channels_; }
+
+  /// What every tap gives. Whatever nobody wrote is NaN.
+  virtual std::vector<Floats> run(Isa isa, const Pictures& pictures, bool channels_last,
+                                  std::int64_t threads) const = 0;
+
+ private:
+  std::string name_;
+  int channels_;
+};
+
+template <mnv3::architecture Arch, class Taps>
+class TypedSubject final : public Subject {
+  using Layout = mnv3::detail::NetworkLayout<Arch, Taps>;
+  static constexpr const mnv3::Input& input = Layout::net.settings.input;
+
+ public:
+  explicit TypedSubject(std::string name)
+      : Subject(std::move(name), input.channels),
+        weights_(static_cast<std::size_t>(Layout::places.size)),
+        mean_(input.mean.begin(), input.mean.end()),
+        std_(input.std.begin(), input.std.end()) {
+    std::mt19937 random(1);
+    const auto draw = [&](std::int64_t count, double deviation) {
+      std::normal_distribution<double> normal(0, deviation);
+      std::vector<double> values(static_cast<std::size_t>(count));
+      for (double& value : values) value = normal(random);
+      return values;
+    };
+    std::int64_t next = 0;
+    mnv3::detail::for_each_matrix(
+        Layout::net, Layout::taps, [&](const mnv3::detail::LayerMatrix& matrix) {
+          const auto place = mnv3::detail::place_at(next, matrix);
+          next = place.end();
+          mnv3::detail::pack(place, matrix.scale,
+                             draw(std::int64_t{matrix.out} * matrix.depth,
+                                  std::sqrt(2.0 / static_cast<double>(matrix.depth))),
+                             draw(matrix.out, 0.3), weights_);
+        });
+  }
+
+  std::vector<Floats> run(Isa isa, const Pictures& pictures, bool channels_last,
+                          std::int64_t threads) const override {
+    constexpr float nobody = std::numeric_limits<float>::quiet_NaN();
+    std::vector<Floats> outputs;
+    std::array<std::int64_t, Layout::taps.size()> strides;
+    for (std::size_t i = 0; i < strides.size(); ++i) {
+      strides[i] = Layout::taps[i].channels *
+                   mnv3::detail::output_extent<Layout>(i, pictures.extent).pixels();
+      outputs.emplace_back(static_cast<std::size_t>(pictures.size * strides[i]), nobody);
+    }
+    Floats arena(static_cast<std::size_t>(mnv3::detail::arena_floats_of<Layout>(
+                     pictures.extent, threads, pictures.size)),
+                 nobody);
+    mnv3::detail::run_batch<Arch, Taps>(
+        isa,
+        {.weights = weights_.data(),
+         .size = pictures.size,
+         .extent = pictures.extent,
+         .arena = arena.data()},
+        std_threads(threads),
+        [&](std::int64_t i) {
+          return mnv3::detail::Picture{.data = pictures.data.data() + i * pictures.stride,
+                                       .channel_stride = pictures.channel_stride,
+                                       .row_stride = pictures.row_stride,
+                                       .column_stride = pictures.column_stride,
+                                       .mean = mean_.empty() ? nullptr : mean_.data(),
+                                       .std = std_.empty() ? nullptr : std_.data()};
+        },
+        [&](std::int64_t i) {
+          std::array<mnv3::detail::Output, Layout::taps.size()> views;
+          for (std::size_t k = 0; k < views.size(); ++k)
+            views[k] = {.data = outputs[k].data() + i * strides[k], .channels_last = channels_last};
+          return views;
+        });
+    return outputs;
+  }
+
+ private:
+  Floats weights_;
+  Floats mean_, std_;  // empty where the caller normalises
+};
+
+// Each in a file of its own, which compile in parallel.
+std::unique_ptr<Subject> every_kernel();
+std::unique_ptr<Subject> every_tap();
+std::unique_ptr<Subject> cut_short();
+
+/// Instruction sets that this machine has; the first is `portable`.
+inline std::vector<Isa> instruction_sets() {
+  std::vector<Isa> found;
+  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+    if (mnv3::is_available(isa)) found.push_back(isa);
+  return found;
+}
+
+}  // namespace kernels

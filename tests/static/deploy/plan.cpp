@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include <mnv3/deploy/kernels/plan.hpp>
+
+#include <cstdint>
+#include <ratio>
+
+#include <mnv3/config.hpp>
+#include <mnv3/deploy/kernels/batch.hpp>
+
+namespace {
+
+using namespace mnv3;  // a test of nearly every name in the header
+
+template <class Arch, class Taps = taps<>>
+constexpr std::int64_t arena(std::int64_t height, std::int64_t width, std::int64_t threads = 1,
+                             std::int64_t batch = 1) {
+  return detail::arena_floats_of<detail::NetworkLayout<Arch, Taps>>({height, width}, threads,
+                                                                    batch);
+}
+template <class Arch, class Taps = taps<>>
+constexpr std::int64_t weights = detail::NetworkLayout<Arch, Taps>::places.size;
+
+// At 224 x 224 the most that is alive at once are the input and the depthwise output of block 2: 16
+// channels at 112 x 112 and 64 at 56 x 56. What tasks need beside it is less than a quarter.
+constexpr std::int64_t alive = 16 * 112 * 112 + 64 * 56 * 56;
+static_assert(arena<LargeArch>(224, 224) >= alive);
+static_assert(arena<LargeArch>(224, 224) <= alive * 5 / 4);
+static_assert(arena<LargeArch>(224, 224) * 4 <= 4 * 1024 * 1024);  // bytes
+static_assert(arena<SmallArch>(224, 224) * 4 <= 4 * 1024 * 1024);
+
+// All weights of the table are in it, but for batch norm's, which are folded into one bias for each
+// channel; padding to whole blocks is little.
+static_assert(weights<LargeArch> >= parameter_count<LargeArch>() * 99 / 100);
+static_assert(weights<LargeArch> <= parameter_count<LargeArch>() * 102 / 100);
+
+// It never shrinks with the picture, and grows with the threads that share one and with the batch.
+constexpr bool never_shrinks_with_the_picture() {
+  for (const std::int64_t side : {1, 2, 7, 16, 31, 32, 33, 64, 223, 224, 225, 640}) {
+    const std::int64_t square = arena<LargeArch>(side, side);
+    if (arena<LargeArch>(side, side + 1) < square || arena<LargeArch>(side + 1, side) < square)
+      return false;
+  }
+  return true;
+}
+static_assert(never_shrinks_with_the_picture());
+static_assert(arena<LargeArch>(448, 448) > 3 * arena<LargeArch>(224, 224));
+
+constexpr bool grows_with_threads_and_batch() {
+  for (std::int64_t n = 1; n <= 8; ++n) {
+    if (arena<LargeArch>(96, 128, n + 1) <= arena<LargeArch>(96, 128, n)) return false;
+    for (std::int64_t threads = 1; threads <= 8; ++threads)
+      if (arena<LargeArch>(96, 128, threads, n + 1) <= arena<LargeArch>(96, 128, threads, n))
+        return false;
+  }
+  return true;
+}
+static_assert(grows_with_threads_and_batch());
+// As many pictures as threads: each has memory of its own.
+static_assert(arena<RvmArch, taps<after<16>>>(288, 512, 4, 4) ==
+              4 * arena<RvmArch, taps<after<16>>>(288, 512));
+
+// Pictures of a batch that take turns use the same memory: only the classifier's rows are added.
+static_assert(arena<LargeArch>(224, 224, 1, 8) - arena<LargeArch>(224, 224) ==
+              7 * (960 + 1280 + 1008));
+static_assert(arena<RvmArch, taps<after<16>>>(288, 512, 1, 8) ==
+              arena<RvmArch, taps<after<16>>>(288, 512));
+
+static_assert(arena<WidthMult<LargeArch, std::ratio<1, 2>>>(224, 224) < arena<LargeArch>(224, 224));
+// The peak is in the second block, far before what is dilated.
+static_assert(arena<LargeArch>(224, 224) == arena<Dilated<LargeArch>>(224, 224));
+
+// A network that ends at an earlier tap has fewer weights and needs no more memory.
+static_assert(weights<LargeArch, taps<after<6>>> < weights<LargeArch> / 50);
+static_assert(weights<LargeArch, taps<embedding>> < weights<LargeArch>);
+static_assert(arena<LargeArch, taps<after<6>>>(224, 224) < arena<LargeArch>(224, 224));
+static_assert(arena<LargeArch, taps<after<0>>>(224, 224) <
+              arena<LargeArch, taps<after<6>>>(224, 224));
+static_assert(arena<LargeArch, taps<expansion<2>>>(224, 224) >= (16 + 64) * 112 * 112);
+// One more tap: what it shows is kept whole.
+static_assert(arena<LargeArch, taps<expansion<2>, logits>>(224, 224) >=
+              (16 + 64) * 112 * 112 + 64 * 56 * 56);
+
+}  // namespace
