@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -84,6 +85,13 @@ constexpr int position_of_expansion(int feature) { return 2 * feature; }
 constexpr int position_after(int feature) { return 2 * feature + 1; }
 constexpr int position_of_embedding(const Definition& net) { return 2 * feature_count(net); }
 constexpr int position_of_logits(const Definition& net) { return 2 * feature_count(net) + 1; }
+
+/// The feature that a position is in, where it is in any.
+constexpr int feature_at(int position) { return position / 2; }
+/// Features that a network has whose last tap is at `reach`.
+constexpr int features_up_to(const Definition& net, int reach) {
+  return std::min(feature_count(net), feature_at(reach) + 1);
+}
 
 /// A dotted state-dict name, without allocation.
 class Name {

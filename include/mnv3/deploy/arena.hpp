@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <utility>
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -29,7 +30,7 @@ class AlignedFloats {
 
   float* data() { return data_.get(); }
   const float* data() const { return data_.get(); }
-  std::int64_t size() const { return count_; }
+  std::int64_t size() const { return data_ ? count_ : 0; }
 
  private:
   static constexpr std::size_t cache_line = 64;
@@ -43,20 +44,29 @@ class AlignedFloats {
   std::int64_t count_ = 0;
 };
 
-/// The memory in which networks run, one for each thread that calls them.
-inline AlignedFloats& arena_of_this_thread() {
-  thread_local AlignedFloats arena;
+/// The memory in which networks run, one for each thread that calls them; or null.
+///
+/// A pointer, because nothing destroys it: at the end of a thread or the program there may be calls
+/// from the destructors of others.
+inline AlignedFloats*& arena_of_this_thread() {
+  thread_local AlignedFloats* arena = nullptr;
   return arena;
 }
 
 /// Room for `count` floats, valid until this thread asks again.
 inline float* use_arena(std::int64_t count) {
-  AlignedFloats& arena = arena_of_this_thread();
-  if (arena.size() < count) {
-    arena = AlignedFloats();  // first: never both
-    arena = AlignedFloats(count);
+  AlignedFloats*& arena = arena_of_this_thread();
+  const auto release = [] { delete std::exchange(arena_of_this_thread(), nullptr); };
+  struct AtThreadEnd {
+    decltype(release) run;
+    ~AtThreadEnd() { run(); }
+  };
+  thread_local const AtThreadEnd at_thread_end{release};
+  if (!arena || arena->size() < count) {
+    release();  // first: never both
+    arena = new AlignedFloats(count);
   }
-  return arena.data();
+  return arena->data();
 }
 
 }  // namespace mnv3::detail

@@ -45,7 +45,7 @@ NamedTensors empty_state_dict() {
 
 /// A network ready for inference: batch norm folded in, weights packed for kernels that are generated
 /// from the table. It holds copies of the weights; what becomes of the module afterwards changes
-/// nothing. Copies of it share them, since nothing can write them.
+/// nothing. Copies of it share them, since nothing can write them; moving copies.
 ///
 /// float32 on the CPU runs on our own kernels, for the best instruction set of the machine or the
 /// one that the environment variable `MNV3_ISA` names ("avx512", "avx2", "portable"). Other dtypes
@@ -70,10 +70,14 @@ class Deployed {
 
   /// What `deploy` makes; `tensors` are named as in the state dict.
   ///
-  /// Errors  c10::Error if one is missing or misshapen. std::invalid_argument if `MNV3_ISA` names
-  ///         what this machine lacks.
+  /// Errors  c10::Error if one is missing or misshapen, or if `dtype` is not a floating-point type.
+  ///         std::invalid_argument, for float32 on the CPU, if `MNV3_ISA` names what this machine
+  ///         lacks.
   Deployed(const NamedTensors& tensors, torch::Dtype dtype, torch::Device device)
-      : options_(torch::TensorOptions(dtype).device(device)) {
+      : dtype_(dtype), device_(device) {
+    TORCH_CHECK(c10::isFloatingType(dtype),
+                "mnv3: a network is deployed in a floating-point type, ",
+                "such as torch::kFloat, but was asked for in ", dtype);
     const std::vector<detail::FoldedLayer> layers = detail::fold(net, reach, tensors);
     if (dtype == torch::kFloat && device.is_cpu())
       network_ = std::make_shared<const std::variant<Packed, Folded>>(std::in_place_type<Packed>,
@@ -83,27 +87,38 @@ class Deployed {
                                                                       layers, dtype, device);
   }
 
+  Deployed(const Deployed&) = default;  // and no moving: there is no empty network
+  Deployed& operator=(const Deployed&) = default;
+  ~Deployed() = default;
+
   /// Runs the network up to the last tap and returns what is tapped, in the order of the taps.
   ///
   /// Any number of threads may call one object at once. Each thread keeps one block of memory for
-  /// all networks that it runs (`arena_bytes`); nothing else is allocated but the outputs. Work is
-  /// shared among `at::get_num_threads()` threads.
+  /// all networks that it runs (`arena_bytes`), as large as the largest call needed; nothing else is
+  /// allocated but the outputs and, for (B, T, C, H, W) whose strides do not merge B and T, a copy of
+  /// the input. Work is shared among `at::get_num_threads()` threads.
   ///
   /// Shapes  x: (N, C, H, W) or (B, T, C, H, W), any strides, of the network's dtype and device; N,
   ///         B and T may be 0. Outputs as those of the module, in the layout of the input.
   /// Units   What `Arch::input` says, as for the module.
-  /// Errors  c10::Error if x has another rank, channel count, dtype or device, or no pixels.
+  /// Errors  c10::Error if x has another rank, channel count, dtype or device, or no pixels, or if
+  ///         it is sparse.
   /// Grad    None: outputs do not depend on x for autograd. They may be used in training.
   Result operator()(const torch::Tensor& x) const {
     detail::check_input(x, net.settings.input.channels);
-    TORCH_CHECK(x.scalar_type() == c10::typeMetaToScalarType(options_.dtype()) &&
-                    x.device().type() == options_.device().type(),
-                "mnv3: this network was deployed for ", options_.dtype(), " on ", options_.device(),
-                ", but was given ", x.scalar_type(), " on ", x.device(),
+    TORCH_CHECK(x.scalar_type() == dtype_ && x.device().type() == device_.type(),
+                "mnv3: this network was deployed for ", dtype_, " on ", device_, ", but was given ",
+                x.scalar_type(), " on ", x.device(),
                 "; convert with x.to(...), or convert the module and deploy it again");
+    TORCH_CHECK(x.layout() == torch::kStrided,
+                "mnv3: the network takes dense tensors, but was given ", "one of layout ",
+                x.layout(), "; convert with x.to_dense()");
     const bool is_sequence = x.dim() == 5;
+    // What LibTorch has put off is done: kernels see memory only.
+    const torch::Tensor dense = x._is_zerotensor() ? x.clone() : x.resolve_neg();
     auto outputs = std::visit(
-        [&](const auto& network) { return network(is_sequence ? x.flatten(0, 1) : x); }, *network_);
+        [&](const auto& network) { return network(is_sequence ? dense.flatten(0, 1) : dense); },
+        *network_);
     if (is_sequence)
       for (torch::Tensor& output : outputs) output = detail::unflatten_sequence(output, x);
     if constexpr (outputs.size() == 1)
@@ -115,7 +130,7 @@ class Deployed {
   /// Bytes that a thread keeps for running float32 pictures of this size on the CPU, beside the
   /// weights: what is alive at the same time, computed from the table.
   ///
-  /// `threads` share the work, as in `at::get_num_threads()`.
+  /// `threads` share the work, as in `at::get_num_threads()`; `batch` is B * T for sequences.
   static constexpr std::int64_t arena_bytes(std::int64_t height, std::int64_t width,
                                             std::int64_t threads = 1, std::int64_t batch = 1) {
     return detail::arena_floats_of<typename Packed::Layout>({height, width}, threads, batch) *
@@ -123,7 +138,8 @@ class Deployed {
   }
 
  private:
-  torch::TensorOptions options_;
+  torch::Dtype dtype_;
+  torch::Device device_;
   std::shared_ptr<const std::variant<Packed, Folded>> network_;
 };
 

@@ -16,7 +16,8 @@
 
 namespace mnv3::detail {
 
-/// A product and what makes an output of its sums: (start + sum) * scale + shift.
+/// A product and what makes an output of its sums: (start + sum) * scale + shift. Of a convolution
+/// `start` is the negated mean of its batch norm.
 struct FoldedProduct {
   torch::Tensor weight{};                   ///< (O, I/groups, K, K) or (O, I).
   torch::Tensor start{}, scale{}, shift{};  ///< (O)

@@ -156,7 +156,7 @@ class FoldedNetwork {
   }
 
  private:
-  static constexpr int feature_total = std::min(feature_count(net), reach / 2 + 1);
+  static constexpr int feature_total = features_up_to(net, reach);
 
   /// One call's way through the layers.
   struct Walk {

@@ -30,7 +30,7 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   static constexpr const Definition& net = definition_of<Arch>;
   static constexpr auto tap_info = tap_info_of<Arch, Taps>();
   static constexpr int reach = tap_info.back().position;
-  static constexpr int count = std::min(feature_count(net), reach / 2 + 1);
+  static constexpr int count = features_up_to(net, reach);
 
   /// The module type of `features.<Feature>`.
   template <int Feature>

@@ -33,13 +33,14 @@ struct NoClassifier {};
 
 /// Refuses what no MobileNetV3 can take, with what was given and what is allowed.
 inline void check_input(const torch::Tensor& x, int channels) {
-  TORCH_CHECK(x.defined(), "mnv3: forward was given an undefined tensor");
-  TORCH_CHECK(x.is_floating_point(), "mnv3: forward takes floating-point tensors, but was given ",
-              x.scalar_type(), "; convert with x.to(torch::kFloat) and scale to what the network ",
+  TORCH_CHECK(x.defined(), "mnv3: the network was given an undefined tensor");
+  TORCH_CHECK(x.is_floating_point(), "mnv3: the network takes floating-point tensors, but was ",
+              "given ", x.scalar_type(),
+              "; convert with x.to(torch::kFloat) and scale to what the network ",
               "was trained on");
   const bool fits =
       (x.dim() == 4 || x.dim() == 5) && x.size(-3) == channels && x.size(-2) > 0 && x.size(-1) > 0;
-  TORCH_CHECK(fits, "mnv3: forward takes (N, ", channels, ", H, W) or (B, T, ", channels,
+  TORCH_CHECK(fits, "mnv3: the network takes (N, ", channels, ", H, W) or (B, T, ", channels,
               ", H, W) with H and W at least 1, but was given ", x.sizes());
 }
 

@@ -121,20 +121,19 @@ struct Output {
 inline void transpose(const float* from, float* to, std::int64_t stride) {
   using Row = float __attribute__((vector_size(16)));
   using UnalignedRow = float __attribute__((vector_size(16), aligned(4), may_alias));
-  using Order = int __attribute__((vector_size(16)));
   const auto row = [&](int i) -> Row {
     return *reinterpret_cast<const UnalignedRow*>(from + i * block_lanes);
   };
-  constexpr Order low{0, 4, 1, 5};
-  constexpr Order high{2, 6, 3, 7};
-  const Row a = __builtin_shuffle(row(0), row(2), low);
-  const Row b = __builtin_shuffle(row(1), row(3), low);
-  const Row c = __builtin_shuffle(row(0), row(2), high);
-  const Row d = __builtin_shuffle(row(1), row(3), high);
-  *reinterpret_cast<UnalignedRow*>(to) = __builtin_shuffle(a, b, low);
-  *reinterpret_cast<UnalignedRow*>(to + stride) = __builtin_shuffle(a, b, high);
-  *reinterpret_cast<UnalignedRow*>(to + 2 * stride) = __builtin_shuffle(c, d, low);
-  *reinterpret_cast<UnalignedRow*>(to + 3 * stride) = __builtin_shuffle(c, d, high);
+  const auto low = [](Row x, Row y) { return __builtin_shufflevector(x, y, 0, 4, 1, 5); };
+  const auto high = [](Row x, Row y) { return __builtin_shufflevector(x, y, 2, 6, 3, 7); };
+  const Row a = low(row(0), row(2));
+  const Row b = low(row(1), row(3));
+  const Row c = high(row(0), row(2));
+  const Row d = high(row(1), row(3));
+  *reinterpret_cast<UnalignedRow*>(to) = low(a, b);
+  *reinterpret_cast<UnalignedRow*>(to + stride) = high(a, b);
+  *reinterpret_cast<UnalignedRow*>(to + 2 * stride) = low(c, d);
+  *reinterpret_cast<UnalignedRow*>(to + 3 * stride) = high(c, d);
 }
 
 /// Copies one block of `lanes` channels, from channel `first` of `channels` on, to `output`.
@@ -163,8 +162,7 @@ struct NetworkLayout {
   static constexpr auto taps = tap_info_of<Arch, Taps>();
   static constexpr int reach = taps.back().position;
   static constexpr bool has_classifier = reach >= position_of_embedding(net);
-  static constexpr std::size_t features =
-      static_cast<std::size_t>(std::min(feature_count(net), reach / 2 + 1));
+  static constexpr std::size_t features = static_cast<std::size_t>(features_up_to(net, reach));
   static constexpr auto places = packed_places<features>(net, taps);
   using Memory = detail::Memory<features>;
 

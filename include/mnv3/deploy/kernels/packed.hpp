@@ -105,12 +105,13 @@ constexpr PackedPlaces<Features> packed_places(const Definition& net,
     } else if (layer.position == position_of_logits(net)) {
       places.logits = place;
     } else {
-      FeaturePlaces& feature = places.features[static_cast<std::size_t>(layer.position / 2)];
+      const int index = feature_at(layer.position);
+      FeaturePlaces& feature = places.features[static_cast<std::size_t>(index)];
       if (layer.kind == Layer::Kind::squeeze_excitation)
         (matrix.part == 0 ? feature.squeeze : feature.excite) = place;
-      else if (layer.position % 2 == 0)
+      else if (layer.position == position_of_expansion(index))
         feature.expansion = place;
-      else if (is_block(net, layer.position / 2) && feature.depthwise.out == 0)
+      else if (is_block(net, index) && feature.depthwise.out == 0)
         feature.depthwise = place;  // the first of two at the same position
       else
         feature.projection = place;
