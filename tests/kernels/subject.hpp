@@ -108,10 +108,13 @@ class TypedSubject final : public Subject {
         Layout::net, Layout::taps, [&](const mnv3::detail::LayerMatrix& matrix) {
           const auto place = mnv3::detail::place_at(next, matrix);
           next = place.end();
-          mnv3::detail::pack(place, matrix.scale,
-                             draw(std::int64_t{matrix.out} * matrix.depth,
-                                  std::sqrt(2.0 / static_cast<double>(matrix.depth))),
-                             draw(matrix.out, 0.3), weights_);
+          const auto values = draw(std::int64_t{matrix.out} * matrix.depth,
+                                   std::sqrt(2.0 / static_cast<double>(matrix.depth)));
+          const auto start = draw(matrix.out, 0.3);
+          const auto scale = draw(matrix.out, 1.0);
+          const auto shift = draw(matrix.out, 0.3);
+          mnv3::detail::pack(
+              place, {.values = values, .start = start, .scale = scale, .shift = shift}, weights_);
         });
   }
 

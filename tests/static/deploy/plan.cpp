@@ -28,8 +28,8 @@ static_assert(arena<LargeArch>(224, 224) <= alive * 5 / 4);
 static_assert(arena<LargeArch>(224, 224) * 4 <= 4 * 1024 * 1024);  // bytes
 static_assert(arena<SmallArch>(224, 224) * 4 <= 4 * 1024 * 1024);
 
-// All weights of the table are in it, but for batch norm's, which are folded into one bias for each
-// channel; padding to whole blocks is little.
+// All weights of the table are in it; of batch norm's four numbers for each channel, three. Padding to
+// whole blocks is little.
 static_assert(weights<LargeArch> >= parameter_count<LargeArch>() * 99 / 100);
 static_assert(weights<LargeArch> <= parameter_count<LargeArch>() * 102 / 100);
 
