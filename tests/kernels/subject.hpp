@@ -113,7 +113,8 @@ class TypedSubject final : public Subject {
           const auto start = draw(matrix.out, 0.3);
           const auto scale = draw(matrix.out, 1.0);
           const auto shift = draw(matrix.out, 0.3);
-          mnv3::detail::pack(place, {values, start, scale, shift}, weights_);
+          mnv3::detail::pack(
+              place, {.values = values, .start = start, .scale = scale, .shift = shift}, weights_);
         });
   }
 

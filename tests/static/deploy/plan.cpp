@@ -28,8 +28,8 @@ static_assert(arena<LargeArch>(224, 224) <= alive * 5 / 4);
 static_assert(arena<LargeArch>(224, 224) * 4 <= 4 * 1024 * 1024);  // bytes
 static_assert(arena<SmallArch>(224, 224) * 4 <= 4 * 1024 * 1024);
 
-// All weights of the table are in it, but for batch norm's, which are folded into one bias for each
-// channel; padding to whole blocks is little.
+// All weights of the table are in it; of batch norm's four numbers for each channel, three. Padding to
+// whole blocks is little.
 static_assert(weights<LargeArch> >= parameter_count<LargeArch>() * 99 / 100);
 static_assert(weights<LargeArch> <= parameter_count<LargeArch>() * 102 / 100);
 
@@ -55,9 +55,15 @@ constexpr bool grows_with_threads_and_batch() {
   return true;
 }
 static_assert(grows_with_threads_and_batch());
-// As many pictures as threads: each has memory of its own.
+// Where there are as many pictures as threads, each thread has memory of its own, and no more.
 static_assert(arena<RvmArch, taps<after<16>>>(288, 512, 4, 4) ==
               4 * arena<RvmArch, taps<after<16>>>(288, 512));
+static_assert(arena<RvmArch, taps<after<16>>>(288, 512, 4, 4) ==
+              arena<RvmArch, taps<after<16>>>(288, 512, 4, 9));
+// Threads that share a picture have windows of their own: at least the three rows of two blocks of
+// channels, with a zero at each end, that block 1 convolves.
+static_assert(arena<LargeArch>(224, 224, 2) - arena<LargeArch>(224, 224) >
+              2 * 3 * (112 + 2) * detail::block_lanes);
 
 // Pictures of a batch that take turns use the same memory: only the classifier's rows are added.
 static_assert(arena<LargeArch>(224, 224, 1, 8) - arena<LargeArch>(224, 224) ==
