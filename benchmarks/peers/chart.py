@@ -4,6 +4,7 @@
 from xml.sax.saxutils import escape
 
 from report import by_case, name_of
+from roster import OURS
 
 LABELS = 240  # width of the column with the peers' names
 PANEL = 225
@@ -14,8 +15,9 @@ HEAD = 103    # title and legend
 LEAST_WIDTH = 760
 VALUES = 74   # right of the longest bar, for its value
 
-COLOURS = {"mnv3 deployed": "#1d4ed8", "mnv3 deployed, AVX2": "#5b8def", "mnv3 eager": "#a9c3f5",
-           "ONNX Runtime": "#d9a441"}
+COLOURS = {OURS: "#1d4ed8", "mnv3 deployed, NCHW": "#3b6ee0", OURS + ", AVX2": "#5b8def",
+           "mnv3 eager, channels_last": "#a9c3f5",
+           "ONNX Runtime, NCHW": "#d9a441"}
 OTHERS = "#b9b4ab"
 FONTS = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 INK, FAINT = "#1f2328", "#6e7781"

@@ -49,7 +49,9 @@ class Measurement:
 
     def round(self):
         for threads in sorted({case.threads for case in self.cases}):
-            processes = {name: self._start(peer, threads) for name, peer in self.peers.items()}
+            processes = {}
+            for name, peer in list(self.peers.items()):
+                self._try(name, lambda: processes.update({name: self._start(peer, threads)}))
             for name, process in processes.items():
                 self._try(name, lambda: self.versions.update({name: process.versions()}))
             for case in self.cases:
@@ -80,7 +82,10 @@ class Measurement:
 
     def _start(self, peer, threads):
         command = [*peer.command, self.models, str(threads), *peer.arguments]
-        return Process(command, {**environment(threads), **peer.environment})
+        try:
+            return Process(command, {**environment(threads), **peer.environment})
+        except OSError as error:
+            raise PeerError(str(error)) from error
 
     def _try(self, name, step):
         """A peer that fails is out, with its reason."""

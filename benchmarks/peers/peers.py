@@ -61,14 +61,21 @@ def multiply_accumulates(eager, models, cases):
         process.stop()
 
 
+def revision():
+    done = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"],
+                          capture_output=True, text=True)
+    return f"mnv3 {done.stdout.strip()}." if done.returncode == 0 else ""
+
+
 def main():
     arguments = parse()
     programs = arguments.build / "benchmarks"
     models = arguments.build / "models"
     peers = roster(programs, arguments.node_modules or arguments.build / "node_modules")
-    if arguments.peers:
-        peers = [peer for peer in peers
-                 if any(word.lower() in peer.name.lower() for word in arguments.peers)]
+    for peer in peers:
+        if arguments.peers and not any(word.lower() in peer.name.lower()
+                                       for word in arguments.peers):
+            peer.missing = "not asked for"
     cases = case.cases(arguments.nets, arguments.batches, arguments.threads)
 
     unprepared = prepare(models, cases)
@@ -89,8 +96,10 @@ def main():
 
     conditions = ("float32, eval mode, no autograd. Rounds of fresh processes: "
                   f"{arguments.rounds}; turns in a round: {measure.TURNS}; passes in a turn: "
-                  f"{measure.passes(1)} at batch 1, {measure.passes(8)} otherwise. Nothing is "
-                  f"pinned to cores; load before: {load:.1f}.")
+                  f"{measure.passes(1)} at batch 1, {measure.passes(8)} otherwise, after "
+                  f"{measure.WARM_UP} that do not count. Nothing is pinned to cores; all keep the "
+                  f"memory they free ({', '.join(measure.ALLOCATOR)}); load before: {load:.1f}. "
+                  f"{revision()}")
     text = report.markdown(rows, measurement, macs, conditions)
     (arguments.build / "peers.md").write_text(text)
     (arguments.build / "peers.json").write_text(json.dumps(rows, indent=1) + "\n")

@@ -35,7 +35,7 @@ def same_round_ratio(rounds, reference, summary):
 def reference_name(measurement):
     """What the ratios refer to: ours as deployed, if it was measured."""
     names = [name for (_, name), rounds in measurement.times.items() if any(rounds)]
-    return next((name for name in (OURS, "mnv3 eager", *names) if name in names), "")
+    return next((name for name in (OURS, *names) if name in names), "")
 
 
 def rows(measurement, macs):
@@ -135,7 +135,8 @@ def markdown(rows, measurement, macs, conditions):
     vectors = " or ".join(sorted(measurement.peak_vectors))
     text = ["# Forward passes, side by side", "",
             f"Machine: {machine()}. {versions_line(measurement)}.", "", conditions,
-            f"Ratios: times as long as {reference} in the same round, the median of all rounds. "
+            f"Ratios: times as long as {reference} in the same round, the median of all rounds; so "
+            "they are not exactly those of the times beside them, which are of all rounds together. "
             "GFLOP/s are twice the multiply-accumulates over the median; the peak is that of fused "
             f"multiply-adds ({vectors or 'not measured'}), measured between the cases. "
             "Off by: relative L2 difference from torchvision in float64, over all outputs.", ""]

@@ -8,7 +8,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-OURS = "mnv3 deployed"  # what everything is compared with
+OURS = "mnv3 deployed, channels_last"  # what everything is compared with
 
 
 @dataclasses.dataclass
@@ -20,9 +20,9 @@ class Peer:
     missing: str = ""
 
 
-def program(name, file, environment=None):
+def program(name, file, *arguments, environment=None):
     missing = "" if file.exists() else f"{file.name} is not built"
-    return Peer(name, [file], [], environment or {}, missing)
+    return Peer(name, [file], list(arguments), environment or {}, missing)
 
 
 def python(name, script, *arguments):
@@ -37,15 +37,16 @@ def onnxruntime(node_modules):
     elif not (node_modules / "onnxruntime-node").is_dir():
         missing = (f"onnxruntime-node is not in {node_modules.name}/: "
                    "cmake --build build/bench --target onnxruntime_node")
-    return Peer("ONNX Runtime", [node, HERE / "onnxruntime.cjs"], [node_modules], {}, missing)
+    return Peer("ONNX Runtime, NCHW", [node, HERE / "onnxruntime.cjs"], [node_modules], {}, missing)
 
 
 def roster(programs, node_modules):
     deployed = programs / "mnv3_peer_deployed"
     return [
         program(OURS, deployed),
-        program(OURS + ", AVX2", deployed, {"MNV3_ISA": "avx2"}),
-        program("mnv3 eager", programs / "mnv3_peer_eager"),
+        program("mnv3 deployed, NCHW", deployed, "nchw"),
+        program(OURS + ", AVX2", deployed, environment={"MNV3_ISA": "avx2"}),
+        program("mnv3 eager, channels_last", programs / "mnv3_peer_eager"),
         onnxruntime(node_modules),
         python("torch.jit optimize_for_inference", "torch_jit.py", "optimize_for_inference"),
         python("torch.jit freeze", "torch_jit.py", "freeze"),

@@ -14,6 +14,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,7 +31,8 @@
 //   time NET HEIGHT WIDTH BATCH PASSES   milliseconds of each forward pass
 //   macs NET HEIGHT WIDTH                multiply-accumulates for one picture (mnv3's only)
 //
-// The folder MODELS is what prepare.py writes.
+// The folder MODELS is what prepare.py writes. With `nchw` as a third argument pictures are in that
+// layout, and so are the feature maps that come back; otherwise both are channels_last.
 
 namespace peers {
 
@@ -72,8 +74,8 @@ inline torch::Tensor read_floats(const fs::path& file) {
 
 class Server {
  public:
-  Server(fs::path models, std::map<std::string, Network> networks)
-      : models_(std::move(models)), networks_(std::move(networks)) {}
+  Server(fs::path models, torch::MemoryFormat layout, std::map<std::string, Network> networks)
+      : models_(std::move(models)), layout_(layout), networks_(std::move(networks)) {}
 
   /// Answers one request.
   std::string answer(const std::string& line) {
@@ -91,6 +93,7 @@ class Server {
 
  private:
   fs::path models_;
+  torch::MemoryFormat layout_;
   std::map<std::string, Network> networks_;
   std::map<std::string, Forward> made_;
 
@@ -103,7 +106,7 @@ class Server {
     const fs::path file = models_ / (stem + ".in");
     const torch::Tensor pictures =
         fs::exists(file) ? read_floats(file).view(sizes) : torch::rand(sizes);
-    return pictures.contiguous(torch::MemoryFormat::ChannelsLast);
+    return pictures.contiguous(layout_);
   }
 
   double difference(Forward& forward, const torch::Tensor& pictures,
@@ -133,14 +136,17 @@ class Server {
 template <class Runtime>
 int serve(int argc, char** argv, Runtime runtime) {
   using mnv3::after;
-  if (argc != 3) {
-    std::cerr << "usage: " << argv[0] << " MODELS THREADS\n";
+  const bool nchw = argc == 4 && std::string_view(argv[3]) == "nchw";
+  if (argc != 3 && !nchw) {
+    std::cerr << "usage: " << argv[0] << " MODELS THREADS [nchw]\n";
     return 2;
   }
   const torch::NoGradGuard no_grad;
   at::set_num_threads(std::atoi(argv[2]));
   using RvmTaps = mnv3::taps<after<1>, after<3>, after<6>, after<16>>;
-  Server server(argv[1], {{"large", network<mnv3::LargeArch, mnv3::taps<>>(runtime)},
+  Server server(argv[1],
+                nchw ? torch::MemoryFormat::Contiguous : torch::MemoryFormat::ChannelsLast,
+                {{"large", network<mnv3::LargeArch, mnv3::taps<>>(runtime)},
                           {"small", network<mnv3::SmallArch, mnv3::taps<>>(runtime)},
                           {"rvm_encoder", network<mnv3::RvmArch, RvmTaps>(runtime)}});
   std::cout << "ready LibTorch " << TORCH_VERSION << std::endl;

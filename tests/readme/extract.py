@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Writes the C++ example of a README to a file: extract.py README.md OUTPUT"""
+"""Writes the C++ of a README to a file: extract.py README.md OUTPUT
+
+There is one program. Other blocks are added behind it: structs as they are, statements in functions
+that have a network and pictures.
+"""
 
 import re
 import sys
@@ -10,4 +14,14 @@ blocks = re.findall(r"^```cpp\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 programs = [block for block in blocks if "int main" in block]
 if len(programs) != 1:
     sys.exit(f"{readme}: expected one C++ block with a main function, found {len(programs)}")
-open(output, "w", encoding="utf-8").write(programs[0])
+parts = [programs[0]]
+for number, block in enumerate(blocks):
+    if block in programs:
+        continue
+    if not block.startswith("struct"):
+        block = f"""[[maybe_unused]] static void part_{number}(
+    mnv3::MobileNetV3<mnv3::LargeArch>& net, const torch::Tensor& pictures) {{
+{block}}}
+"""
+    parts.append(block)
+open(output, "w", encoding="utf-8").write("\n".join(parts))
