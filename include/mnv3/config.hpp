@@ -8,12 +8,15 @@
 #include <mnv3/config/architectures.hpp>
 #include <mnv3/config/block.hpp>
 #include <mnv3/config/channels.hpp>
+#include <mnv3/config/conventions.hpp>
 #include <mnv3/config/costs.hpp>
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/input.hpp>
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/names.hpp>
 #include <mnv3/config/rules.hpp>
 #include <mnv3/config/taps.hpp>
+#include <mnv3/config/timm.hpp>
 #include <mnv3/config/transform.hpp>
 #include <mnv3/version.hpp>

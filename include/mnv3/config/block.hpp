@@ -19,6 +19,8 @@ struct InvertedResidualConfig {
   Activation activation;
   int stride;  ///< 1 or 2, as configured: see `depthwise_stride`.
   int dilation = 1;
+  bool residual = true;         ///< False: none even where one fits, timm's `noskip`.
+  bool expands_always = false;  ///< A 1x1 convolution in front even where it does not widen.
 
   friend constexpr bool operator==(const InvertedResidualConfig&,
                                    const InvertedResidualConfig&) = default;
@@ -26,14 +28,14 @@ struct InvertedResidualConfig {
 
 /// Whether the block begins with a 1x1 convolution that widens its input.
 constexpr bool has_expansion(const InvertedResidualConfig& row) {
-  return row.expanded_channels != row.input_channels;
+  return row.expands_always || row.expanded_channels != row.input_channels;
 }
 
 /// Whether the block adds its input to its result. The *configured* stride decides: a dilated row
 /// of stride 2 runs at stride 1 and still has no residual.
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L64.
 constexpr bool has_residual(const InvertedResidualConfig& row) {
-  return row.stride == 1 && row.input_channels == row.out_channels;
+  return row.residual && row.stride == 1 && row.input_channels == row.out_channels;
 }
 
 /// The stride that the depthwise convolution really runs at: dilation replaces it.
@@ -42,10 +44,11 @@ constexpr int depthwise_stride(const InvertedResidualConfig& row) {
   return row.dilation > 1 ? 1 : row.stride;
 }
 
-/// Width of the squeeze-and-excitation bottleneck. The division is an integer one and comes first.
+/// Width of the squeeze-and-excitation bottleneck, a multiple of `divisor`. The division is an
+/// integer one and comes first; timm's is not, which is the same for multiples of 4.
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L96.
-constexpr int squeeze_channels(const InvertedResidualConfig& row) {
-  return make_divisible(row.expanded_channels / 4);
+constexpr int squeeze_channels(const InvertedResidualConfig& row, int divisor = 8) {
+  return make_divisible(row.expanded_channels / 4, divisor);
 }
 
 /// Positions of a block's children, which are also their names in the state dict. -1: absent.

@@ -21,6 +21,9 @@ template <int Value> struct got;
 template <int Value> struct expected;
 template <class Arch, class... Details> struct architecture_error;
 
+/// Weights of the architecture `Checkpoint` in a network of the architecture `Arch`.
+template <class Arch, class Checkpoint, class... Details> struct checkpoint_error;
+
 template <int... Values> struct available;
 template <class Tap> struct comes_before;
 template <class Arch, class Tap, class Detail> struct tap_error;
@@ -84,6 +87,23 @@ constexpr bool verify() {
     detail::show<architecture_error<Arch, at_block<v.index>, got<v.got>, expected<v.expected>>>();
   else if constexpr (!v.ok())
     detail::show<architecture_error<Arch, got<v.got>, expected<v.expected>>>();
+  return true;
+}
+
+/// Refuses to compile where weights of `Checkpoint` would not mean the same in `Arch`; both must be
+/// legal. Always true.
+template <architecture Arch, architecture Checkpoint>
+constexpr bool verify_checkpoint() {
+  constexpr Verdict v = check_checkpoint(definition_of<Arch>, definition_of<Checkpoint>);
+#define MNV3_RULE(name, sentence) \
+  static_assert(v.rule != Rule::name, "mnv3: [" #name "] " sentence);
+  MNV3_CHECKPOINT_RULES(MNV3_RULE)
+#undef MNV3_RULE
+  if constexpr (!v.ok() && v.index >= 0)
+    detail::show<checkpoint_error<Arch, Checkpoint, at_block<v.index>, got<v.got>,
+                                  expected<v.expected>>>();
+  else if constexpr (!v.ok())
+    detail::show<checkpoint_error<Arch, Checkpoint, got<v.got>, expected<v.expected>>>();
   return true;
 }
 

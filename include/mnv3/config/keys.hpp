@@ -5,10 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string_view>
 
+#include <mnv3/config/conventions.hpp>
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/names.hpp>
 #include <mnv3/config/taps.hpp>
 
 namespace mnv3 {
@@ -30,35 +31,38 @@ struct Key {
   }
 };
 
-/// Calls `visit(const Key&)` for every tensor of the whole network's state dict, in torchvision's
-/// order.
+/// Calls `visit(const Key&)` for every tensor of the whole network's state dict, in the order of
+/// torchvision's and timm's.
 template <class Visit>
-constexpr void for_each_key(const Definition& net, Visit visit) {
+constexpr void for_each_key(const Definition& net, Visit visit, Names names = Names::torchvision) {
   for_each_layer(net, [&](const Layer& layer) {
-    const auto key = [&](std::string_view suffix, std::array<std::int64_t, 4> sizes,
-                         std::size_t rank, bool is_buffer = false, bool is_integral = false) {
-      visit(Key{layer.name + suffix, sizes, rank, is_buffer, is_integral, layer.position});
+    const auto key = [&](const Name& name, std::array<std::int64_t, 4> sizes, std::size_t rank,
+                         bool is_buffer = false, bool is_integral = false) {
+      visit(Key{name, sizes, rank, is_buffer, is_integral, layer.position});
     };
+    const auto [first, second] = names_of(net, layer, names);
     const Conv2dNormActivationConfig& c = layer.conv;
     switch (layer.kind) {
       case Layer::Kind::conv_norm_activation:
-        key(".0.weight", {c.out_channels, c.in_channels / c.groups, c.kernel, c.kernel}, 4);
-        key(".1.weight", {c.out_channels}, 1);
-        key(".1.bias", {c.out_channels}, 1);
-        key(".1.running_mean", {c.out_channels}, 1, true);
-        key(".1.running_var", {c.out_channels}, 1, true);
-        key(".1.num_batches_tracked", {}, 0, true, true);
+        key(first + ".weight", {c.out_channels, c.in_channels / c.groups, c.kernel, c.kernel}, 4);
+        key(second + ".weight", {c.out_channels}, 1);
+        key(second + ".bias", {c.out_channels}, 1);
+        key(second + ".running_mean", {c.out_channels}, 1, true);
+        key(second + ".running_var", {c.out_channels}, 1, true);
+        key(second + ".num_batches_tracked", {}, 0, true, true);
         break;
       case Layer::Kind::squeeze_excitation:
-        key(".fc1.weight", {c.out_channels, c.in_channels, 1, 1}, 4);
-        key(".fc1.bias", {c.out_channels}, 1);
-        key(".fc2.weight", {c.in_channels, c.out_channels, 1, 1}, 4);
-        key(".fc2.bias", {c.in_channels}, 1);
+        key(first + ".weight", {c.out_channels, c.in_channels, 1, 1}, 4);
+        key(first + ".bias", {c.out_channels}, 1);
+        key(second + ".weight", {c.in_channels, c.out_channels, 1, 1}, 4);
+        key(second + ".bias", {c.in_channels}, 1);
         break;
-      case Layer::Kind::linear:
-        key(".weight", {c.out_channels, c.in_channels}, 2);
-        key(".bias", {c.out_channels}, 1);
+      case Layer::Kind::linear: {
+        const bool is_1x1 = names == Names::timm && layer.role == Layer::Role::hidden;
+        key(first + ".weight", {c.out_channels, c.in_channels, 1, 1}, is_1x1 ? 4 : 2);
+        if (layer.has_bias) key(first + ".bias", {c.out_channels}, 1);
         break;
+      }
     }
   });
 }
@@ -85,7 +89,7 @@ constexpr auto keys_of() {
 
 }  // namespace detail
 
-/// The state dict of a network with these taps: names, shapes and order of torchvision.
+/// The state dict of a module with these taps: names, shapes and order of torchvision.
 template <architecture Arch, class Taps = taps<>>
 inline constexpr auto keys = detail::keys_of<Arch, Taps>();
 

@@ -11,6 +11,7 @@
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/block.hpp>
+#include <mnv3/config/conventions.hpp>
 
 // The layers that a table stands for, in the order in which they run. Modules, state-dict names and
 // costs are all computed from what is here.
@@ -26,17 +27,36 @@ struct Conv2dNormActivationConfig {
   int dilation = 1;
   int groups = 1;
   std::optional<Activation> activation{};
+  Padding padding = Padding::symmetric;
 };
 
-/// Zeros added on each side, so that stride 1 keeps the size.
+/// Zeros on each side of a symmetric convolution, so that stride 1 keeps the size. No convolution
+/// has more on any side.
 /// Source  torchvision 0.14.1 ops/misc.py L87.
 constexpr int padding_of(const Conv2dNormActivationConfig& c) {
   return (c.kernel - 1) / 2 * c.dilation;
 }
 
-/// Output size along one side, for an input of `size` pixels.
+/// Output size along one side, for an input of `size` pixels, whatever the padding.
 constexpr std::int64_t output_size(const Conv2dNormActivationConfig& c, std::int64_t size) {
   return (size + 2 * padding_of(c) - c.dilation * (c.kernel - 1) - 1) / c.stride + 1;
+}
+
+/// Zeros along one side of `size` pixels: in front, that is above or on the left, and behind.
+struct SidePadding {
+  std::int64_t before;
+  std::int64_t after;
+
+  friend constexpr bool operator==(const SidePadding&, const SidePadding&) = default;
+};
+
+/// Source  TensorFlow nn.convolution, "SAME"; timm 1.0.29 layers/padding.py.
+constexpr SidePadding side_padding(const Conv2dNormActivationConfig& c, std::int64_t size) {
+  if (c.padding == Padding::symmetric) return {padding_of(c), padding_of(c)};
+  const std::int64_t seen =
+      (output_size(c, size) - 1) * c.stride + std::int64_t{c.kernel - 1} * c.dilation + 1;
+  const std::int64_t total = std::max<std::int64_t>(seen - size, 0);
+  return {total / 2, total - total / 2};
 }
 
 /// `features.0`.
@@ -45,7 +65,8 @@ constexpr Conv2dNormActivationConfig stem_of(const Definition& net) {
           .out_channels = output_channels(net, 0),
           .kernel = 3,
           .stride = 2,
-          .activation = Activation::HS};
+          .activation = net.settings.activation,
+          .padding = net.settings.padding};
 }
 
 /// The 1x1 convolution that widens a block's input. Only where `has_expansion`.
@@ -55,14 +76,21 @@ constexpr Conv2dNormActivationConfig expansion_of(const InvertedResidualConfig& 
           .activation = row.activation};
 }
 
-constexpr Conv2dNormActivationConfig depthwise_of(const InvertedResidualConfig& row) {
+constexpr Conv2dNormActivationConfig depthwise_of(const InvertedResidualConfig& row,
+                                                  const Settings& settings) {
   return {.in_channels = row.expanded_channels,
           .out_channels = row.expanded_channels,
           .kernel = row.kernel,
           .stride = depthwise_stride(row),
           .dilation = row.dilation,
           .groups = row.expanded_channels,
-          .activation = row.activation};
+          .activation = row.activation,
+          .padding = settings.padding};
+}
+
+/// What is between the two convolutions of squeeze-and-excitation.
+constexpr Activation squeeze_activation(const InvertedResidualConfig& row, const Squeeze& squeeze) {
+  return squeeze.block_activation ? row.activation : Activation::RE;
 }
 
 /// The linear 1x1 convolution that narrows again.
@@ -70,11 +98,11 @@ constexpr Conv2dNormActivationConfig projection_of(const InvertedResidualConfig&
   return {.in_channels = row.expanded_channels, .out_channels = row.out_channels};
 }
 
-/// The last child of `features`.
-constexpr Conv2dNormActivationConfig closing_of(const Definition& net) {
-  return {.in_channels = net.blocks.back().out_channels,
-          .out_channels = output_channels(net, feature_count(net) - 1),
-          .activation = Activation::HS};
+/// `features.<feature>`, one behind the last block.
+constexpr Conv2dNormActivationConfig closing_of(const Definition& net, int feature) {
+  return {.in_channels = output_channels(net, feature - 1),
+          .out_channels = output_channels(net, feature),
+          .activation = net.settings.activation};
 }
 
 // Where in the network something is, as one ascending number: every feature has two places, inside
@@ -127,10 +155,23 @@ struct Layer {
     squeeze_excitation,  ///< `conv.in_channels` squeezed to `conv.out_channels` and back.
     linear,              ///< `conv.in_channels` to `conv.out_channels`.
   };
+  /// What it is in the network; which one of them, `position` tells.
+  enum class Role {
+    stem,
+    expansion,
+    depthwise,
+    squeeze,
+    projection,
+    closing,
+    hidden,
+    output,
+  };
   Kind kind;
+  Role role;
   int position;
-  Name name;  ///< Prefix of its names in the state dict: "features.4.block.2".
+  Name name;  ///< Prefix of its names in torchvision's state dict: "features.4.block.2".
   Conv2dNormActivationConfig conv;
+  bool has_bias = true;  ///< Of a Linear.
 };
 
 /// Calls `visit(const Layer&)` for every layer of the whole network, in running order, which is
@@ -138,30 +179,47 @@ struct Layer {
 template <class Visit>
 constexpr void for_each_layer(const Definition& net, Visit visit) {
   using enum Layer::Kind;
-  const int closing = feature_count(net) - 1;
+  using enum Layer::Role;
+  const int blocks = static_cast<int>(net.blocks.size());
   const Name features = Name{} + "features.";
-  visit(Layer{conv_norm_activation, position_after(0), features + 0, stem_of(net)});
-  for (int i = 1; i < closing; ++i) {
+  visit(Layer{conv_norm_activation, stem, position_after(0), features + 0, stem_of(net)});
+  for (int i = 1; i <= blocks; ++i) {
     const InvertedResidualConfig& row = row_of(net, i);
     const BlockSlots slots = slots_of(row);
     const Name block = features + i + ".block.";
     const int end = position_after(i);
     if (has_expansion(row))
-      visit(Layer{conv_norm_activation, position_of_expansion(i), block + slots.expansion,
-                  expansion_of(row)});
-    visit(Layer{conv_norm_activation, end, block + slots.depthwise, depthwise_of(row)});
+      visit(Layer{conv_norm_activation, expansion, position_of_expansion(i),
+                  block + slots.expansion, expansion_of(row)});
+    visit(Layer{conv_norm_activation, depthwise, end, block + slots.depthwise,
+                depthwise_of(row, net.settings)});
     if (row.use_se)
-      visit(Layer{squeeze_excitation, end, block + slots.squeeze,
-                  {.in_channels = row.expanded_channels, .out_channels = squeeze_channels(row)}});
-    visit(Layer{conv_norm_activation, end, block + slots.projection, projection_of(row)});
+      visit(Layer{squeeze_excitation,
+                  squeeze,
+                  end,
+                  block + slots.squeeze,
+                  {.in_channels = row.expanded_channels,
+                   .out_channels = squeeze_channels(row, net.settings.squeeze.divisor)}});
+    visit(
+        Layer{conv_norm_activation, projection, end, block + slots.projection, projection_of(row)});
   }
-  visit(Layer{conv_norm_activation, position_after(closing), features + closing, closing_of(net)});
+  for (int i = blocks + 1; i < feature_count(net); ++i)
+    visit(
+        Layer{conv_norm_activation, closing, position_after(i), features + i, closing_of(net, i)});
   // 1 and 2 are the activation and the dropout, which have no parameters.
-  const int hidden = net.settings.last_channel;
-  visit(Layer{linear, position_of_embedding(net), Name{} + "classifier.0",
-              {.in_channels = output_channels(net, closing), .out_channels = hidden}});
-  visit(Layer{linear, position_of_logits(net), Name{} + "classifier.3",
-              {.in_channels = hidden, .out_channels = net.settings.num_classes}});
+  const int pooled_channels = output_channels(net, feature_count(net) - 1);
+  const int hidden_channels = net.settings.last_channel;
+  visit(Layer{linear,
+              hidden,
+              position_of_embedding(net),
+              Name{} + "classifier.0",
+              {.in_channels = pooled_channels, .out_channels = hidden_channels},
+              net.settings.hidden_bias});
+  visit(Layer{linear,
+              output,
+              position_of_logits(net),
+              Name{} + "classifier.3",
+              {.in_channels = hidden_channels, .out_channels = net.settings.num_classes}});
 }
 
 }  // namespace mnv3

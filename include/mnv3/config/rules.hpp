@@ -34,20 +34,38 @@ namespace mnv3 {
   RULE(last_channel_positive, "`last_channel` must be at least 1")                                 \
   RULE(dropout_is_probability, "`dropout` must be from 0 to 1 (thousandths below)")                \
   RULE(eps_positive, "`batch_norm_eps` must be above 0 (thousandths below)")                       \
-  RULE(momentum_is_fraction, "`batch_norm_momentum` must be from 0 to 1 (thousandths below)")
+  RULE(momentum_is_fraction, "`batch_norm_momentum` must be from 0 to 1 (thousandths below)")      \
+  RULE(squeeze_divisor_positive, "`squeeze.divisor` must be at least 1")                           \
+  RULE(closing_layers_in_range, "`closing_layers` must be from 1 to 1024")                         \
+  RULE(stages_fit_rows,                                                                            \
+       "`stages` needs one number for each row, from 0 on, growing by at most 1, or none")
 
-#define MNV3_TAP_RULES(RULE)                                                                       \
-  RULE(feature_exists, "`after<I>` must name one of the network's features")                       \
-  RULE(stride_exists, "`at_stride<S>` and `first_at_stride<S>` must name a stride a feature has")  \
-  RULE(expansion_exists, "`expansion<I>` must name a block that has an expansion")                 \
-  RULE(taps_differ, "two taps name the same output: remove one of them")                           \
+#define MNV3_TAP_RULES(RULE)                                                                      \
+  RULE(feature_exists, "`after<I>` must name one of the network's features")                      \
+  RULE(stride_exists, "`at_stride<S>` and `first_at_stride<S>` must name a stride a feature has") \
+  RULE(expansion_exists, "`expansion<I>` must name a block that has an expansion")                \
+  RULE(taps_differ, "two taps name the same output: remove one of them")                          \
   RULE(taps_ascend, "taps must be in the order in which the network computes them")
+
+// Where the same weights would give other numbers than in the network that they were trained in.
+#define MNV3_CHECKPOINT_RULES(RULE)                                                                \
+  RULE(same_rows, "the checkpoint's network must have as many rows as this one")                   \
+  RULE(same_channels, "the checkpoint's network must have the same channels in each row")          \
+  RULE(same_kernels, "the checkpoint's network must have the same kernel in each row")             \
+  RULE(same_strides, "the checkpoint's network must have the same stride in each row")             \
+  RULE(same_dilations, "the checkpoint's network must have the same dilation in each row")         \
+  RULE(same_residuals, "the checkpoint's network must have residuals in the same rows")            \
+  RULE(same_activations, "the checkpoint's network must have the same activations")                \
+  RULE(same_squeezes, "the checkpoint's network must have the same squeeze-and-excitation")        \
+  RULE(same_head, "the checkpoint's network must have the same layers behind the blocks")          \
+  RULE(same_padding, "the checkpoint's network must have the same `padding`")                      \
+  RULE(same_eps, "the checkpoint's network must have the same `batch_norm_eps` (millionths below)")
 
 /// Every rule; `none` is the verdict on a legal network.
 enum class Rule {
   none,
 #define MNV3_RULE(name, sentence) name,
-  MNV3_ARCHITECTURE_RULES(MNV3_RULE) MNV3_TAP_RULES(MNV3_RULE)
+  MNV3_ARCHITECTURE_RULES(MNV3_RULE) MNV3_TAP_RULES(MNV3_RULE) MNV3_CHECKPOINT_RULES(MNV3_RULE)
 #undef MNV3_RULE
 };
 
@@ -70,6 +88,9 @@ namespace detail {
 constexpr int thousandths(double value) {
   if (value != value) return 0;  // no number: the sentence has to do
   return static_cast<int>(std::clamp(value, -1e6, 1e6) * 1000);
+}
+constexpr int millionths(double value) {  // rounded, as 1e-5 is no float of base two
+  return static_cast<int>(std::clamp(value, 0.0, 1e3) * 1e6 + 0.5);
 }
 
 }  // namespace detail
@@ -105,11 +126,29 @@ constexpr Verdict check_settings(const Settings& s) {
   if (s.last_channel < 1) return {Rule::last_channel_positive, -1, s.last_channel, 1};
   if (!(s.dropout >= 0 && s.dropout <= 1))
     return {Rule::dropout_is_probability, -1, thousandths(s.dropout), s.dropout < 0 ? 0 : 1000};
-  if (!(s.batch_norm_eps > 0))
-    return {Rule::eps_positive, -1, thousandths(s.batch_norm_eps), 1};
+  if (!(s.batch_norm_eps > 0)) return {Rule::eps_positive, -1, thousandths(s.batch_norm_eps), 1};
   if (!(s.batch_norm_momentum >= 0 && s.batch_norm_momentum <= 1))
     return {Rule::momentum_is_fraction, -1, thousandths(s.batch_norm_momentum),
             s.batch_norm_momentum < 0 ? 0 : 1000};
+  if (s.squeeze.divisor < 1) return {Rule::squeeze_divisor_positive, -1, s.squeeze.divisor, 1};
+  if (s.closing_layers < 1 || s.closing_layers > 1024)
+    return {Rule::closing_layers_in_range, -1, s.closing_layers, s.closing_layers < 1 ? 1 : 1024};
+  return {};
+}
+
+/// The verdict on the stages that an architecture gives for its `rows` rows.
+constexpr Verdict check_stages(std::span<const int> stages, int rows) {
+  if (stages.empty()) return {};
+  if (const int n = static_cast<int>(stages.size()); n != rows)
+    return {Rule::stages_fit_rows, -1, n, rows};
+  int before = 0;
+  for (int i = 0; i < rows; ++i) {
+    const int stage = stages[static_cast<std::size_t>(i)];
+    const int most = i == 0 ? 0 : before + 1;
+    if (stage < before || stage > most)
+      return {Rule::stages_fit_rows, i, stage, stage < before ? before : most};
+    before = stage;
+  }
   return {};
 }
 
@@ -122,7 +161,8 @@ constexpr Verdict check(const Definition& net) {
     if (const Verdict verdict = check_row(row, i, previous_out); !verdict.ok()) return verdict;
     previous_out = row.out_channels;
   }
-  return check_settings(net.settings);
+  if (const Verdict verdict = check_settings(net.settings); !verdict.ok()) return verdict;
+  return check_stages(net.settings.stages, static_cast<int>(net.blocks.size()));
 }
 
 /// The verdict on a table with default settings.
@@ -149,6 +189,50 @@ constexpr Verdict check_taps(const Definition& net, std::span<const TapRequest> 
   return {};
 }
 
+/// The verdict on weights of the legal `checkpoint` in the legal `net`: whether they mean the same
+/// there. What only training sees, the number of classes, taps and what the input is, may differ.
+/// `got` is what `net` has, `expected` what the checkpoint's network has.
+constexpr Verdict check_checkpoint(const Definition& net, const Definition& checkpoint) {
+  const auto [blocks, ours] = net;
+  const auto [from_blocks, theirs] = checkpoint;
+  const int rows = static_cast<int>(blocks.size());
+  if (const int n = static_cast<int>(from_blocks.size()); n != rows)
+    return {Rule::same_rows, -1, rows, n};
+  Verdict verdict;
+  const auto same = [&](Rule rule, int index, int got, int expected) {
+    if (verdict.ok() && got != expected) verdict = {rule, index, got, expected};
+  };
+  for (int i = 0; i < rows; ++i) {
+    const InvertedResidualConfig& a = row_of(net, i + 1);
+    const InvertedResidualConfig& b = row_of(checkpoint, i + 1);
+    same(Rule::same_channels, i, a.input_channels, b.input_channels);
+    same(Rule::same_channels, i, a.expanded_channels, b.expanded_channels);
+    same(Rule::same_channels, i, has_expansion(a), has_expansion(b));
+    same(Rule::same_channels, i, a.out_channels, b.out_channels);
+    same(Rule::same_kernels, i, a.kernel, b.kernel);
+    same(Rule::same_strides, i, depthwise_stride(a), depthwise_stride(b));
+    same(Rule::same_dilations, i, a.dilation, b.dilation);
+    same(Rule::same_residuals, i, has_residual(a), has_residual(b));
+    same(Rule::same_activations, i, static_cast<int>(a.activation), static_cast<int>(b.activation));
+    same(Rule::same_squeezes, i, a.use_se, b.use_se);
+    if (a.use_se)
+      same(Rule::same_squeezes, i, squeeze_channels(a, ours.squeeze.divisor),
+           squeeze_channels(b, theirs.squeeze.divisor));
+  }
+  same(Rule::same_squeezes, -1, ours.squeeze.block_activation, theirs.squeeze.block_activation);
+  same(Rule::same_squeezes, -1, static_cast<int>(ours.squeeze.gate),
+       static_cast<int>(theirs.squeeze.gate));
+  same(Rule::same_activations, -1, static_cast<int>(ours.activation),
+       static_cast<int>(theirs.activation));
+  same(Rule::same_head, -1, ours.closing_layers, theirs.closing_layers);
+  same(Rule::same_head, -1, ours.last_channel, theirs.last_channel);
+  same(Rule::same_head, -1, ours.hidden_bias, theirs.hidden_bias);
+  same(Rule::same_padding, -1, static_cast<int>(ours.padding), static_cast<int>(theirs.padding));
+  same(Rule::same_eps, -1, detail::millionths(ours.batch_norm_eps),
+       detail::millionths(theirs.batch_norm_eps));
+  return verdict;
+}
+
 /// The sentence of a rule, as the compiler prints it.
 constexpr const char* sentence_of(Rule rule) {
   switch (rule) {
@@ -157,7 +241,9 @@ constexpr const char* sentence_of(Rule rule) {
 #define MNV3_RULE(name, sentence) \
   case Rule::name:                \
     return "mnv3: [" #name "] " sentence;
-      MNV3_ARCHITECTURE_RULES(MNV3_RULE) MNV3_TAP_RULES(MNV3_RULE)
+      MNV3_ARCHITECTURE_RULES(MNV3_RULE)
+      MNV3_TAP_RULES(MNV3_RULE)
+      MNV3_CHECKPOINT_RULES(MNV3_RULE)
 #undef MNV3_RULE
   }
   return "";

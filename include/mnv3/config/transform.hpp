@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <iterator>
 #include <ratio>
 #include <stdexcept>
 
+#include <mnv3/config/activation.hpp>
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/block.hpp>
 #include <mnv3/config/channels.hpp>
 
-// torchvision's builder arguments, as functions of tables and, below, as architectures made of
+// torchvision's builder arguments, and those of other families, as functions of tables and, below, as architectures made of
 // others. Everything else a builder takes is a member to override:
 //
 //   struct Mine : mnv3::SmallArch {
@@ -27,6 +30,15 @@ constexpr std::size_t tail_of(const std::array<InvertedResidualConfig, N>& block
   for (std::size_t i = N; i-- > 0;)
     if (blocks[i].stride == 2) return i;
   throw std::invalid_argument("mnv3: no row of the table has stride 2, so it has no last stage");
+}
+
+/// The stages of the rows of `Arch`, for tables in which they would not be seen any more.
+template <architecture Arch>
+constexpr auto stages_of() {
+  std::array<int, std::size(Arch::blocks)> stages{};
+  for (std::size_t i = 0; i < stages.size(); ++i)
+    stages[i] = stage_of(definition_of<Arch>, static_cast<int>(i) + 1);
+  return stages;
 }
 
 }  // namespace detail
@@ -59,15 +71,87 @@ constexpr auto reduced_tail(std::array<InvertedResidualConfig, N> blocks) {
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L47-49 (`adjust_channels`).
 constexpr int width_mult(int channels, double width) { return make_divisible(channels * width); }
 
-/// Multiplies all channel counts of a table, each rounded on its own (torchvision's rule; the TF,
-/// timm and paper rules round the expansion differently and give other networks).
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L38-41 (`width_mult`).
+/// How a width multiplier is applied. Other rules give other networks: no two of them share the
+/// weights of all widths.
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L38-49; arXiv:1905.02244 Table 9; Keras
+///         applications/mobilenet_v3.py `_inverted_res_block`; timm 1.0.29 models/mobilenetv3.py
+///         L640-670.
+enum class WidthRule {
+  torchvision,  ///< Every count is rounded on its own, the hidden layer's too.
+  paper,        ///< An expansion keeps its ratio to the rounded input. The hidden layer stays.
+  tf,           ///< As `paper`, but the stem stays, and the hidden layer grows with widths above 1.
+  timm,         ///< As `paper`, but below 0.75 the stem stays.
+};
+
+constexpr bool scales_stem(WidthRule rule, double width) {
+  return rule != WidthRule::tf && (rule != WidthRule::timm || width >= 0.75);
+}
+
+constexpr bool scales_hidden(WidthRule rule, double width) {
+  return rule == WidthRule::torchvision || (rule == WidthRule::tf && width > 1);
+}
+
+/// Multiplies all channel counts of a table.
 template <std::size_t N>
-constexpr auto width_mult(std::array<InvertedResidualConfig, N> blocks, double width) {
+constexpr auto width_mult(std::array<InvertedResidualConfig, N> blocks, double width,
+                          WidthRule rule = WidthRule::torchvision) {
+  for (std::size_t i = 0; i < N; ++i) {
+    const InvertedResidualConfig from = blocks[i];
+    InvertedResidualConfig& row = blocks[i];
+    if (i > 0 || scales_stem(rule, width))
+      row.input_channels = width_mult(from.input_channels, width);
+    row.out_channels = width_mult(from.out_channels, width);
+    if (rule == WidthRule::torchvision) {
+      row.expanded_channels = width_mult(from.expanded_channels, width);
+    } else if (has_expansion(from)) {
+      row.expanded_channels = make_divisible(static_cast<double>(row.input_channels) *
+                                             from.expanded_channels / from.input_channels);
+      row.expands_always |= row.expanded_channels == row.input_channels;
+    } else {
+      row.expanded_channels = row.input_channels;
+    }
+  }
+  return blocks;
+}
+
+/// How an output stride below the table's own is reached.
+enum class DilationRule {
+  torchvision,  ///< A row that would stride is dilated itself; it still has no residual. RVM, mmseg.
+  timm,         ///< A row that would stride has the dilation of those before it.
+};
+
+/// Dilates instead of striding where the output stride would be above `stride`. The dilation of
+/// what follows doubles each time.
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L82, L246-248, L261-263, and mmsegmentation
+///         mmseg/models/backbones/mobilenet_v3.py for stride 8; timm 1.0.29
+///         models/_efficientnet_builder.py L491-503.
+template <std::size_t N>
+constexpr auto with_output_stride(std::array<InvertedResidualConfig, N> blocks, int stride,
+                                  DilationRule rule) {
+  int reached = 2;  // by the stem
+  int dilation = 1;
   for (InvertedResidualConfig& row : blocks) {
-    row.input_channels = width_mult(row.input_channels, width);
-    row.expanded_channels = width_mult(row.expanded_channels, width);
-    row.out_channels = width_mult(row.out_channels, width);
+    const int before = dilation;
+    if (row.stride == 2 && reached < stride)
+      reached *= 2;
+    else if (row.stride == 2)
+      dilation *= 2;
+    row.dilation = dilation;
+    if (dilation == before || rule == DilationRule::torchvision) continue;
+    row.stride = 1;
+    row.dilation = before;
+  }
+  return blocks;
+}
+
+/// Squeeze-and-excitation, hard-swish and 5x5 kernels become nothing, ReLU and 3x3.
+/// Source  Keras applications/mobilenet_v3.py (`minimalistic`).
+template <std::size_t N>
+constexpr auto minimalistic(std::array<InvertedResidualConfig, N> blocks) {
+  for (InvertedResidualConfig& row : blocks) {
+    row.kernel = 3;
+    row.use_se = false;
+    row.activation = Activation::RE;
   }
   return blocks;
 }
@@ -85,14 +169,36 @@ struct ReducedTail : Arch {
   static constexpr int last_channel = detail::settings_of<Arch>().last_channel / 2;
 };
 
-/// `Arch` with torchvision's `width_mult`, given as a ratio: `WidthMult<LargeArch, std::ratio<3,
-/// 4>>`. Together with `ReducedTail` it must be the outer one, since torchvision rounds last.
-template <architecture Arch, class Width>
+/// `Arch` with a width multiplier, given as a ratio: `WidthMult<LargeArch, std::ratio<3, 4>>`.
+/// Together with `ReducedTail` it must be the outer one, since torchvision rounds last.
+template <architecture Arch, class Width, WidthRule Rule = WidthRule::torchvision>
 struct WidthMult : Arch {
   static constexpr double width = static_cast<double>(Width::num) / Width::den;
-  static constexpr auto blocks = mnv3::width_mult(Arch::blocks, width);
+  static constexpr auto blocks = mnv3::width_mult(Arch::blocks, width, Rule);
+  static constexpr auto stages = detail::stages_of<Arch>();
   static constexpr int last_channel =
-      mnv3::width_mult(detail::settings_of<Arch>().last_channel, width);
+      scales_hidden(Rule, width) ? mnv3::width_mult(detail::settings_of<Arch>().last_channel, width)
+                                 : detail::settings_of<Arch>().last_channel;
+};
+
+/// `Arch`, whose table must not be dilated yet, with an output stride of 8 or 16, or of 32 as it
+/// is: `OutputStride<LargeArch, 8, DilationRule::timm>`.
+template <architecture Arch, int Stride, DilationRule Rule>
+struct OutputStride : Arch {
+  static_assert(Stride == 8 || Stride == 16 || Stride == 32,
+                "mnv3: the output stride must be 8, 16 or 32");
+  static_assert(std::ranges::all_of(Arch::blocks,
+                                    [](const auto& row) { return row.dilation == 1; }),
+                "mnv3: the table is dilated already; give OutputStride the plain architecture");
+  static constexpr auto blocks = mnv3::with_output_stride(Arch::blocks, Stride, Rule);
+  static constexpr auto stages = detail::stages_of<Arch>();
+};
+
+/// `Arch` without squeeze-and-excitation, hard-swish and 5x5 kernels.
+template <architecture Arch>
+struct Minimalistic : Arch {
+  static constexpr auto blocks = mnv3::minimalistic(Arch::blocks);
+  static constexpr Activation activation = Activation::RE;
 };
 
 }  // namespace mnv3

@@ -91,7 +91,9 @@ inline FoldedLayer fold_layer(const Layer& layer, double eps, const TensorLookup
           with_bias(copy(".fc2.weight", {in, out, 1, 1}).view({in, out}), copy(".fc2.bias", {in}));
       break;
     case Layer::Kind::linear:
-      folded.product = with_bias(copy(".weight", {out, in}), copy(".bias", {out}));
+      folded.product =
+          with_bias(copy(".weight", {out, in}),
+                    layer.has_bias ? copy(".bias", {out}) : torch::zeros({out}, torch::kDouble));
       break;
   }
   return folded;

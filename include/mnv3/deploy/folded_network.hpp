@@ -16,6 +16,7 @@
 #include <mnv3/config/taps.hpp>
 #include <mnv3/deploy/fold.hpp>
 #include <mnv3/nn/activation.hpp>
+#include <mnv3/nn/convolve.hpp>
 
 namespace mnv3::detail {
 
@@ -81,32 +82,31 @@ inline torch::Tensor per_channel(std::span<const double> values,
 /// Shapes  x: (N, in_channels, H, W). Result: (N, out_channels, H/stride, W/stride), a new tensor.
 inline torch::Tensor convolve(const PlacedLayer& folded, const torch::Tensor& x) {
   const Conv2dNormActivationConfig& c = folded.layer.conv;
-  // For an empty batch LibTorch 1.13 fails where the weight is laid out as channels_last.
-  if (x.size(0) == 0)
-    return x.new_empty({0, c.out_channels, output_size(c, x.size(2)), output_size(c, x.size(3))});
-  torch::Tensor y =
-      torch::conv2d(x, folded.weight, folded.bias, c.stride, padding_of(c), c.dilation, c.groups);
+  torch::Tensor y = mnv3::convolve(c, x, folded.weight, folded.bias);
   return c.activation ? apply_in_place(*c.activation, std::move(y)) : y;
 }
 
-/// Squeeze-and-excitation.
+/// Squeeze-and-excitation of a block.
 ///
 /// Shapes  x: (N, C, H, W); it is written.
-inline void excite(const PlacedLayer& folded, torch::Tensor& x) {
-  torch::Tensor scale = x.mean({2, 3});                                    // (N, C)
-  scale = torch::linear(scale, folded.weight, folded.bias).relu_();        // (N, S)
+inline void excite(const PlacedLayer& folded, const InvertedResidualConfig& row,
+                   const Squeeze& squeeze, torch::Tensor& x) {
+  torch::Tensor scale = x.mean({2, 3});                      // (N, C)
+  scale = torch::linear(scale, folded.weight, folded.bias);  // (N, S)
+  scale = apply_in_place(squeeze_activation(row, squeeze), std::move(scale));
   scale = torch::linear(scale, folded.excite_weight, folded.excite_bias);  // (N, C)
-  x.mul_(torch::hardsigmoid_(scale).unsqueeze(2).unsqueeze(3));
+  scale = squeeze.gate == Gate::sigmoid ? scale.sigmoid_() : torch::hardsigmoid_(scale);
+  x.mul_(scale.unsqueeze(2).unsqueeze(3));
 }
 
 /// What of a block is behind its expansion.
 ///
 /// Shapes  y: the expanded input, (N, expanded_channels, H, W); x: the block's input. Neither is
 ///         written. Result: (N, out_channels, H/s, W/s), a new tensor.
-inline torch::Tensor contract(const InvertedResidualConfig& row, const PlacedLayer*& next,
-                              torch::Tensor y, const torch::Tensor& x) {
+inline torch::Tensor contract(const InvertedResidualConfig& row, const Squeeze& squeeze,
+                              const PlacedLayer*& next, torch::Tensor y, const torch::Tensor& x) {
   y = convolve(*next++, y);  // (N, expanded_channels, H/s, W/s)
-  if (row.use_se) excite(*next++, y);
+  if (row.use_se) excite(*next++, row, squeeze, y);
   y = convolve(*next++, y);  // (N, out_channels, H/s, W/s)
   if (has_residual(row)) y += x;
   return y;
@@ -171,7 +171,8 @@ class FoldedNetwork {
         constexpr const InvertedResidualConfig& row = row_of(net, I);
         y = has_expansion(row) ? convolve(*next++, x) : x;
         tap(position_of_expansion(I), y);
-        if constexpr (reach > position_of_expansion(I)) y = contract(row, next, std::move(y), x);
+        if constexpr (reach > position_of_expansion(I))
+          y = contract(row, net.settings.squeeze, next, std::move(y), x);
       } else {
         y = convolve(*next++, x);
       }
@@ -182,7 +183,7 @@ class FoldedNetwork {
     torch::Tensor embedding(const torch::Tensor& x) {
       torch::Tensor y = torch::linear(x.mean({2, 3}), next->weight, next->bias);
       ++next;
-      torch::hardswish_(y);
+      y = apply_in_place(net.settings.activation, std::move(y));
       tap(position_of_embedding(net), y);
       return y;
     }

@@ -13,7 +13,7 @@
 
 namespace mnv3 {
 
-/// Linear "0", hard-swish, dropout, Linear "3"; the last one only if `WithLogits`.
+/// Linear "0", activation, dropout, Linear "3"; the last one only if `WithLogits`.
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L190-195.
 template <bool WithLogits>
 class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogits>> {
@@ -24,7 +24,9 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
   }
 
   void reset() override {
-    hidden = this->register_module("0", torch::nn::Linear(in_features_, settings_.last_channel));
+    hidden = this->register_module(
+        "0", torch::nn::Linear(torch::nn::LinearOptions(in_features_, settings_.last_channel)
+                                   .bias(settings_.hidden_bias)));
     if constexpr (WithLogits)
       output = this->register_module(
           "3", torch::nn::Linear(settings_.last_channel, settings_.num_classes));
@@ -32,7 +34,7 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
 
   /// Shapes  x: (N, in_features). Result: (N, last_channel).
   torch::Tensor embed(const torch::Tensor& x) {
-    return apply_in_place(Activation::HS, hidden->forward(x));
+    return apply_in_place(settings_.activation, hidden->forward(x));
   }
 
   /// Shapes  embedding: (N, last_channel), not written. Result: (N, num_classes).
@@ -43,7 +45,7 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
   void print(ModuleTree& tree, std::string_view key) const {
     tree.open(key, "Sequential");
     tree.leaf("0", printed_linear(hidden));
-    tree.leaf("1", printed_name(Activation::HS));
+    tree.leaf("1", printed_name(settings_.activation));
     if constexpr (WithLogits) {
       tree.leaf("2", fmt::format("Dropout(p={}, inplace=True)", printed_float(settings_.dropout)));
       tree.leaf("3", printed_linear(output));

@@ -12,6 +12,7 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/nn/activation.hpp>
+#include <mnv3/nn/convolve.hpp>
 #include <mnv3/nn/module_tree.hpp>
 
 namespace mnv3 {
@@ -21,29 +22,27 @@ namespace mnv3 {
 class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormActivationImpl> {
  public:
   Conv2dNormActivationImpl(const Conv2dNormActivationConfig& config, const Settings& settings)
-      : config_(config),
-        eps_(settings.batch_norm_eps),
-        momentum_(settings.batch_norm_momentum) {
+      : config_(config), eps_(settings.batch_norm_eps), momentum_(settings.batch_norm_momentum) {
     reset();
   }
 
   void reset() override {
     const Conv2dNormActivationConfig& c = config_;
-    conv = register_module("0", torch::nn::Conv2d(torch::nn::Conv2dOptions(
-                                                      c.in_channels, c.out_channels, c.kernel)
-                                                      .stride(c.stride)
-                                                      .padding(padding_of(c))
-                                                      .dilation(c.dilation)
-                                                      .groups(c.groups)
-                                                      .bias(false)));
-    norm = register_module("1", torch::nn::BatchNorm2d(torch::nn::BatchNorm2dOptions(c.out_channels)
-                                                           .eps(eps_)
-                                                           .momentum(momentum_)));
+    conv = register_module(
+        "0", torch::nn::Conv2d(torch::nn::Conv2dOptions(c.in_channels, c.out_channels, c.kernel)
+                                   .stride(c.stride)
+                                   .padding(padding_of(c))
+                                   .dilation(c.dilation)
+                                   .groups(c.groups)
+                                   .bias(false)));
+    norm = register_module(
+        "1", torch::nn::BatchNorm2d(
+                 torch::nn::BatchNorm2dOptions(c.out_channels).eps(eps_).momentum(momentum_)));
   }
 
   /// Shapes  x: (N, in_channels, H, W). Result: (N, out_channels, H/stride, W/stride), rounded up.
   torch::Tensor forward(const torch::Tensor& x) {
-    torch::Tensor y = norm->forward(convolve(x));
+    torch::Tensor y = norm->forward(convolve(config_, x, conv->weight));
     return config_.activation ? apply_in_place(*config_.activation, std::move(y)) : y;
   }
 
@@ -72,14 +71,6 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   torch::nn::BatchNorm2d norm{nullptr};
 
  private:
-  torch::Tensor convolve(const torch::Tensor& x) {
-    if (x.size(0) > 0) return conv->forward(x);
-    // For an empty batch LibTorch 1.13 fails where the weight is laid out as channels_last.
-    const Conv2dNormActivationConfig& c = config_;
-    return torch::conv2d(x, conv->weight.contiguous(), {}, c.stride, padding_of(c), c.dilation,
-                         c.groups);
-  }
-
   template <class Convert>
   void keeping_counter(Convert convert) {
     const torch::Tensor count = norm->num_batches_tracked.clone();

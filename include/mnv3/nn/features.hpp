@@ -22,7 +22,7 @@
 
 namespace mnv3 {
 
-/// The stem, the blocks and the closing convolution, registered as "0", "1", ..., up to the last
+/// The stem, the blocks and the closing convolutions, registered as "0", "1", ..., up to the last
 /// one that a tap needs.
 template <architecture Arch, class Taps>
 class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>> {
@@ -39,8 +39,8 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
       return std::type_identity<Conv2dNormActivationImpl>{};
     else
       return std::type_identity<InvertedResidualImpl<
-          row_of(net, Feature), reach == position_of_expansion(Feature) ? BlockPart::expansion
-                                                                        : BlockPart::whole>>{};
+          row_of(net, Feature),
+          reach == position_of_expansion(Feature) ? BlockPart::expansion : BlockPart::whole>>{};
   }
   template <int Feature>
   using Module = typename decltype(module_type<Feature>())::type;
@@ -54,7 +54,7 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
       else if constexpr (is_block(net, I))
         module = std::make_shared<Module<I>>(net.settings);
       else
-        module = std::make_shared<Module<I>>(closing_of(net), net.settings);
+        module = std::make_shared<Module<I>>(closing_of(net, I), net.settings);
       this->register_module(std::to_string(I), module);
     });
   }
@@ -110,7 +110,8 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   static void for_each_feature(Modules& modules, Visit&& visit) {
     [&]<int... I>(std::integer_sequence<int, I...>) {
       (visit.template operator()<I>(std::get<I>(modules)), ...);
-    }(Indices{});
+    }
+    (Indices{});
   }
 
   typename ModuleTuple<Indices>::type modules_;

@@ -23,7 +23,7 @@ inline void initialize_weights(torch::nn::Module& module) {
       torch::nn::init::zeros_(norm->bias);
     } else if (auto* linear = child->as<torch::nn::Linear>()) {
       torch::nn::init::normal_(linear->weight, 0, 0.01);
-      torch::nn::init::zeros_(linear->bias);
+      if (linear->bias.defined()) torch::nn::init::zeros_(linear->bias);
     }
   }
 }

@@ -36,10 +36,13 @@ class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl> {
     };
     if (has_expansion(row_)) expansion = conv(slots.expansion, expansion_of(row_));
     if (part_ == BlockPart::expansion) return;
-    depthwise = conv(slots.depthwise, depthwise_of(row_));
+    depthwise = conv(slots.depthwise, depthwise_of(row_, settings_));
     if (row_.use_se)
-      squeeze = register_module(std::to_string(slots.squeeze),
-                                SqueezeExcitation(row_.expanded_channels, squeeze_channels(row_)));
+      squeeze = register_module(
+          std::to_string(slots.squeeze),
+          SqueezeExcitation(row_.expanded_channels,
+                            squeeze_channels(row_, settings_.squeeze.divisor),
+                            squeeze_activation(row_, settings_.squeeze), settings_.squeeze.gate));
     projection = conv(slots.projection, projection_of(row_));
   }
 

@@ -59,11 +59,14 @@ inline std::string printed_float(double value) {
   return text;
 }
 
-/// A convolution as PyTorch prints it: what is at its default is left out.
+/// A convolution as PyTorch prints it: what is at its default is left out. One whose padding
+/// depends on the size is called as timm calls it.
 inline std::string printed_conv2d(const Conv2dNormActivationConfig& c, bool bias) {
-  std::string text = fmt::format("Conv2d({0}, {1}, kernel_size=({2}, {2}), stride=({3}, {3})",
-                                 c.in_channels, c.out_channels, c.kernel, c.stride);
-  if (const int padding = padding_of(c); padding != 0)
+  const bool varies = c.padding == Padding::same && c.stride > 1 && c.kernel > 1;
+  std::string text =
+      fmt::format("Conv2d{0}({1}, {2}, kernel_size=({3}, {3}), stride=({4}, {4})",
+                  varies ? "Same" : "", c.in_channels, c.out_channels, c.kernel, c.stride);
+  if (const int padding = padding_of(c); padding != 0 && !varies)
     text += fmt::format(", padding=({0}, {0})", padding);
   if (c.dilation != 1) text += fmt::format(", dilation=({0}, {0})", c.dilation);
   if (c.groups != 1) text += fmt::format(", groups={}", c.groups);

@@ -32,37 +32,38 @@ static_assert(expansion_of(row).kernel == 1);
 static_assert(expansion_of(row).stride == 1);
 static_assert(expansion_of(row).groups == 1);
 static_assert(expansion_of(row).activation == Activation::RE);
-static_assert(depthwise_of(row).in_channels == 72);
-static_assert(depthwise_of(row).out_channels == 72);
-static_assert(depthwise_of(row).groups == 72);
-static_assert(depthwise_of(row).kernel == 5);
-static_assert(depthwise_of(row).stride == 2);
-static_assert(depthwise_of(row).activation == Activation::RE);
+static_assert(depthwise_of(row, Settings{}).in_channels == 72);
+static_assert(depthwise_of(row, Settings{}).out_channels == 72);
+static_assert(depthwise_of(row, Settings{}).groups == 72);
+static_assert(depthwise_of(row, Settings{}).kernel == 5);
+static_assert(depthwise_of(row, Settings{}).stride == 2);
+static_assert(depthwise_of(row, Settings{}).activation == Activation::RE);
 static_assert(projection_of(row).in_channels == 72);
 static_assert(projection_of(row).out_channels == 40);
 static_assert(projection_of(row).kernel == 1);
 static_assert(!projection_of(row).activation, "the projection is linear");
 
 // The closing convolution is a hard-swish, also behind rows that are not.
-static_assert(closing_of(large).in_channels == 160);
-static_assert(closing_of(large).out_channels == 960);
-static_assert(closing_of(small).out_channels == 576);
-static_assert(closing_of(large).activation == Activation::HS);
+static_assert(closing_of(large, 16).in_channels == 160);
+static_assert(closing_of(large, 16).out_channels == 960);
+static_assert(closing_of(small, 12).out_channels == 576);
+static_assert(closing_of(large, 16).activation == Activation::HS);
 
 // Padding keeps the size at stride 1, whatever the dilation, and halves it, rounded up, at
 // stride 2.
 static_assert(padding_of(stem_of(large)) == 1);
 static_assert(padding_of(expansion_of(row)) == 0);
-static_assert(padding_of(depthwise_of(row)) == 2);
-static_assert(padding_of(depthwise_of(RvmArch::blocks[12])) == 4, "5x5, dilated by 2");
-static_assert(depthwise_of(RvmArch::blocks[12]).stride == 1);
-static_assert(depthwise_of(RvmArch::blocks[12]).dilation == 2);
+static_assert(padding_of(depthwise_of(row, Settings{})) == 2);
+static_assert(padding_of(depthwise_of(RvmArch::blocks[12], Settings{})) == 4, "5x5, dilated by 2");
+static_assert(depthwise_of(RvmArch::blocks[12], Settings{}).stride == 1);
+static_assert(depthwise_of(RvmArch::blocks[12], Settings{}).dilation == 2);
 constexpr bool sizes_are_kept_or_halved() {
   for (std::int64_t size = 1; size <= 70; ++size) {
     for (const Definition* net : {&large, &small, &rvm})
       for (const InvertedResidualConfig& r : net->blocks) {
         const int stride = depthwise_stride(r);
-        if (output_size(depthwise_of(r), size) != (size + stride - 1) / stride) return false;
+        if (output_size(depthwise_of(r, Settings{}), size) != (size + stride - 1) / stride)
+          return false;
         if (output_size(projection_of(r), size) != size) return false;
       }
     if (output_size(stem_of(large), size) != (size + 1) / 2) return false;
@@ -129,6 +130,43 @@ static_assert(layer_named(large, "classifier.0").conv.in_channels == 960);
 static_assert(layer_named(large, "classifier.0").conv.out_channels == 1280);
 static_assert(layer_named(large, "classifier.3").conv.out_channels == 1000);
 static_assert(layer_named(small, "classifier.0").conv.in_channels == 576);
+
+// Zeros at the sides. TensorFlow's: as its `SAME` is documented; the input size decides at stride 2.
+constexpr Conv2dNormActivationConfig same(int kernel, int stride, int dilation = 1) {
+  return {.in_channels = 8,
+          .out_channels = 8,
+          .kernel = kernel,
+          .stride = stride,
+          .dilation = dilation,
+          .padding = Padding::same};
+}
+static_assert(side_padding(same(3, 2), 224) == SidePadding{0, 1});
+static_assert(side_padding(same(3, 2), 7) == SidePadding{1, 1});
+static_assert(side_padding(same(5, 2), 28) == SidePadding{1, 2});
+static_assert(side_padding(same(5, 2), 15) == SidePadding{2, 2});
+static_assert(side_padding(same(5, 2), 1) == SidePadding{2, 2});
+static_assert(side_padding(same(7, 2), 2) == SidePadding{2, 3});
+static_assert(side_padding(same(3, 1), 14) == SidePadding{1, 1});
+static_assert(side_padding(same(5, 1, 2), 14) == SidePadding{4, 4});
+static_assert(side_padding(same(1, 2), 14) == SidePadding{0, 0});
+static_assert(side_padding(stem_of(large), 224) == SidePadding{1, 1});
+// The kernels leave room for a symmetric convolution and shift it: never more zeros than that, and
+// the last output must not reach further than its zeros.
+constexpr bool fits_symmetric_room() {
+  for (const int kernel : {1, 3, 5, 7})
+    for (const int stride : {1, 2})
+      for (const int dilation : {1, 2, 3})
+        for (std::int64_t size = 1; size < 40; ++size) {
+          const auto c = same(kernel, stride, dilation);
+          const SidePadding p = side_padding(c, size);
+          const std::int64_t end = (output_size(c, size) - 1) * stride - p.before +
+                                   (kernel - 1) * std::int64_t{dilation} + 1;
+          if (p.before > padding_of(c) || p.after > padding_of(c) || end > size + p.after)
+            return false;
+        }
+  return true;
+}
+static_assert(fits_symmetric_room());
 
 // Names are put together from texts and numbers of any length.
 static_assert((Name{} + "features." + 0).view() == "features.0");

@@ -149,6 +149,28 @@ static_assert(verdict_on<after<1>, after<3>, after<2>>.index == 2);
 static_assert(check_taps(definition_of<RvmArch>, taps<at_stride<32>>::requests).rule ==
               Rule::stride_exists);
 
+// Rules about conventions.
+constexpr Verdict with_settings(auto change) {
+  Settings settings;
+  change(settings);
+  return check(Definition{legal, settings});
+}
+static_assert(with_settings([](Settings& s) { s.squeeze.divisor = 0; }) ==
+              wrong(Rule::squeeze_divisor_positive, -1, 0, 1));
+static_assert(with_settings([](Settings& s) { s.closing_layers = 0; }) ==
+              wrong(Rule::closing_layers_in_range, -1, 0, 1));
+static_assert(with_settings([](Settings& s) { s.closing_layers = 2000; }) ==
+              wrong(Rule::closing_layers_in_range, -1, 2000, 1024));
+constexpr Verdict with_stages(std::span<const int> stages) {
+  return with_settings([&](Settings& s) { s.stages = stages; });
+}
+static_assert(with_stages(std::array{0, 1, 2}).ok());
+static_assert(with_stages(std::array{0, 0, 1}).ok());
+static_assert(with_stages(std::array{0, 1}) == wrong(Rule::stages_fit_rows, -1, 2, 3));
+static_assert(with_stages(std::array{1, 1, 1}) == wrong(Rule::stages_fit_rows, 0, 1, 0));
+static_assert(with_stages(std::array{0, 2, 2}) == wrong(Rule::stages_fit_rows, 1, 2, 1));
+static_assert(with_stages(std::array{0, 1, 0}) == wrong(Rule::stages_fit_rows, 2, 0, 1));
+
 // A table and taps that are only known at run time go through the same two functions.
 constexpr Verdict of_run_time_table(int rows) {
   const std::vector<Row> table(static_cast<std::size_t>(rows), {16, 3, 32, 16, false, RE, 1});

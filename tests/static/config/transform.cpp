@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <mnv3/config/transform.hpp>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
+#include <initializer_list>
 #include <ratio>
 
 #include <mnv3/config/architectures.hpp>
+#include <mnv3/config/costs.hpp>
 #include <mnv3/config/rules.hpp>
 
 // The expected tables are what torchvision 0.14.1's `_mobilenet_v3_conf` returns.
@@ -121,5 +125,144 @@ struct Short {
 };
 static_assert(ReducedTail<Short>::last_channel == 640);
 static_assert(WidthMult<Short, std::ratio<1, 2>>::last_channel == 640);
+
+// Width rules: parameters, and multiply-accumulates in hundred thousands, of timm's and Keras's own
+// networks; the paper's rule is checked against arXiv:1905.02244 Table 9, which has fewer digits.
+template <class Arch, int Percent, WidthRule Rule>
+constexpr bool costs_are(std::int64_t parameters, double million_macs) {
+  using Scaled = WidthMult<Arch, std::ratio<Percent, 100>, Rule>;
+  const double macs = static_cast<double>(mac_count<Scaled>(224, 224)) / 1e6;
+  return parameter_count<Scaled>() == parameters && macs > million_macs - 0.05 &&
+         macs < million_macs + 0.05;
+}
+using enum WidthRule;
+static_assert(costs_are<LargeArch, 35, timm>(2'132'216, 43.9));
+static_assert(costs_are<LargeArch, 50, timm>(2'689'904, 73.7));
+static_assert(costs_are<LargeArch, 75, timm>(3'993'528, 154.6));
+static_assert(costs_are<LargeArch, 100, timm>(5'483'032, 216.6));
+static_assert(costs_are<LargeArch, 125, timm>(7'551'976, 355.2));
+static_assert(costs_are<SmallArch, 50, timm>(1'593'224, 24.2));
+static_assert(costs_are<SmallArch, 75, timm>(2'041'872, 43.4));
+static_assert(costs_are<SmallArch, 100, timm>(2'542'856, 56.5));
+static_assert(costs_are<SmallArch, 125, timm>(3'205'384, 90.8));
+static_assert(costs_are<LargeArch, 35, tf>(2'132'216, 43.9));
+static_assert(costs_are<LargeArch, 50, tf>(2'689'904, 73.7));
+static_assert(costs_are<LargeArch, 75, tf>(3'993'528, 154.6));
+static_assert(costs_are<LargeArch, 125, tf>(8'255'784, 349.9));
+static_assert(costs_are<SmallArch, 50, tf>(1'593'224, 24.2));
+static_assert(costs_are<SmallArch, 75, tf>(2'041'872, 43.4));
+static_assert(costs_are<SmallArch, 125, tf>(3'645'312, 87.7));
+
+template <class Arch, int Percent>
+constexpr bool rounds_to(double million_parameters, int million_macs) {
+  using Scaled = WidthMult<Arch, std::ratio<Percent, 100>, paper>;
+  const double parameters = static_cast<double>(parameter_count<Scaled>()) / 1e6;
+  const double macs = static_cast<double>(mac_count<Scaled>(224, 224)) / 1e6;
+  return parameters > million_parameters - 0.1 && parameters < million_parameters + 0.1 &&
+         macs > million_macs - 1 && macs < million_macs + 1;
+}
+static_assert(rounds_to<LargeArch, 35>(2.2, 40));
+static_assert(rounds_to<LargeArch, 50>(2.6, 69));
+static_assert(rounds_to<LargeArch, 75>(4.0, 155));
+static_assert(rounds_to<LargeArch, 100>(5.4, 217));
+static_assert(rounds_to<LargeArch, 125>(7.5, 356));
+static_assert(rounds_to<SmallArch, 50>(1.6, 21));
+static_assert(rounds_to<SmallArch, 75>(2.0, 44));
+static_assert(rounds_to<SmallArch, 100>(2.5, 57));
+
+// An expansion that the rounding leaves without widening stays a convolution, except where every
+// count is rounded on its own, as torchvision does.
+struct Narrow {
+  static constexpr auto blocks = std::to_array<Row>({{16, 3, 16, 16, true, RE, 2},  //
+                                                     {16, 3, 17, 16, false, RE, 1}});
+};
+template <WidthRule Rule>
+constexpr Row narrowed = WidthMult<Narrow, std::ratio<1>, Rule>::blocks[1];
+static_assert(narrowed<timm>.expanded_channels == 16 && has_expansion(narrowed<timm>));
+static_assert(narrowed<tf>.expanded_channels == 16 && has_expansion(narrowed<tf>));
+static_assert(narrowed<torchvision>.expanded_channels == 16);
+static_assert(!has_expansion(narrowed<torchvision>));
+static_assert(!has_expansion(WidthMult<Narrow, std::ratio<1>, timm>::blocks[0]));
+
+// Output strides: facts of the three conventions, row by row.
+template <class Arch, int Stride, DilationRule Rule>
+constexpr bool runs_as(std::initializer_list<std::array<int, 2>> strides_and_dilations) {
+  constexpr auto& rows = OutputStride<Arch, Stride, Rule>::blocks;
+  return std::ranges::equal(rows, strides_and_dilations, [](const Row& row, const auto& expected) {
+    return depthwise_stride(row) == expected[0] && row.dilation == expected[1];
+  });
+}
+static_assert(OutputStride<LargeArch, 16, DilationRule::torchvision>::blocks ==
+              Dilated<LargeArch>::blocks);
+static_assert(OutputStride<SmallArch, 16, DilationRule::torchvision>::blocks ==
+              Dilated<SmallArch>::blocks);
+static_assert(OutputStride<LargeArch, 32, DilationRule::torchvision>::blocks == LargeArch::blocks);
+static_assert(OutputStride<LargeArch, 32, DilationRule::timm>::blocks == LargeArch::blocks);
+// timm: the first row of a stage has the dilation of those before it.
+static_assert(runs_as<LargeArch, 16, DilationRule::timm>({{1, 1},
+                                                          {2, 1},
+                                                          {1, 1},
+                                                          {2, 1},
+                                                          {1, 1},
+                                                          {1, 1},
+                                                          {2, 1},
+                                                          {1, 1},
+                                                          {1, 1},
+                                                          {1, 1},
+                                                          {1, 1},
+                                                          {1, 1},
+                                                          {1, 1},
+                                                          {1, 2},
+                                                          {1, 2}}));
+static_assert(runs_as<LargeArch, 8, DilationRule::timm>({{1, 1},
+                                                         {2, 1},
+                                                         {1, 1},
+                                                         {2, 1},
+                                                         {1, 1},
+                                                         {1, 1},
+                                                         {1, 1},
+                                                         {1, 2},
+                                                         {1, 2},
+                                                         {1, 2},
+                                                         {1, 2},
+                                                         {1, 2},
+                                                         {1, 2},
+                                                         {1, 4},
+                                                         {1, 4}}));
+// mmsegmentation: 2 from the third stride on, 4 from the fourth.
+static_assert(runs_as<LargeArch, 8, DilationRule::torchvision>({{1, 1},
+                                                                {2, 1},
+                                                                {1, 1},
+                                                                {2, 1},
+                                                                {1, 1},
+                                                                {1, 1},
+                                                                {1, 2},
+                                                                {1, 2},
+                                                                {1, 2},
+                                                                {1, 2},
+                                                                {1, 2},
+                                                                {1, 2},
+                                                                {1, 4},
+                                                                {1, 4},
+                                                                {1, 4}}));
+static_assert(runs_as<SmallArch, 8, DilationRule::torchvision>(
+    {{2, 1}, {2, 1}, {1, 1}, {1, 2}, {1, 2}, {1, 2}, {1, 2}, {1, 2}, {1, 4}, {1, 4}, {1, 4}}));
+// What ran at stride 2 has no residual for torchvision, and gets one from timm where one fits.
+struct SameWidth {
+  static constexpr auto blocks = std::to_array<Row>({{16, 3, 64, 16, false, RE, 2},
+                                                     {16, 3, 64, 16, false, RE, 2},
+                                                     {16, 3, 64, 16, false, RE, 2}});
+};
+static_assert(!has_residual(OutputStride<SameWidth, 8, DilationRule::torchvision>::blocks[2]));
+static_assert(has_residual(OutputStride<SameWidth, 8, DilationRule::timm>::blocks[2]));
+// Stages outlive their strides.
+static_assert(stage_of(definition_of<OutputStride<LargeArch, 8, DilationRule::timm>>, 7) == 3);
+static_assert(stage_of(definition_of<OutputStride<SameWidth, 8, DilationRule::timm>>, 3) == 2);
+
+// Minimalistic.
+static_assert(Minimalistic<LargeArch>::blocks[3] == Row{24, 3, 72, 40, false, RE, 2, 1});
+static_assert(Minimalistic<SmallArch>::blocks[0] == Row{16, 3, 16, 16, false, RE, 2, 1});
+static_assert(definition_of<Minimalistic<SmallArch>>.settings.activation == RE);
+static_assert(definition_of<SmallArch>.settings.activation == HS);
 
 }  // namespace

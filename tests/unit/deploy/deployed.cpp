@@ -46,6 +46,24 @@ struct OddArch {
   static constexpr int last_channel = 33;
   static constexpr mnv3::Input input{.channels = 2};
 };
+// The same with every convention that is not torchvision's.
+struct UnconventionalArch : OddArch {
+  static constexpr auto blocks = [] {
+    auto rows = OddArch::blocks;
+    rows[0].expands_always = true;
+    rows[2].residual = false;
+    return rows;
+  }();
+  static constexpr mnv3::Padding padding = mnv3::Padding::same;
+  static constexpr mnv3::Squeeze squeeze{
+      .divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid};
+  static constexpr mnv3::Activation activation = RE;
+  static constexpr int closing_layers = 2;
+  static constexpr bool hidden_bias = false;
+};
+using UnconventionalTaps =
+    taps<after<0>, expansion<1>, after<1>, after<2>, after<3>, expansion<4>, after<4>, after<5>,
+         after<6>, after<7>, mnv3::embedding, mnv3::logits>;
 using OddTaps = taps<after<0>, after<1>, expansion<2>, after<2>, after<3>, expansion<4>, after<4>,
                      after<5>, after<6>, mnv3::embedding, mnv3::logits>;
 using RvmTaps = taps<after<1>, after<3>, after<6>, after<16>>;
@@ -172,6 +190,13 @@ TEST_CASE("deployed RVM encoder is as exact as float32 can be") {
 }
 TEST_CASE("a deployed network of odd sizes, all taps, is as exact as float32 can be") {
   check_accuracy<OddArch, OddTaps>(120, 1, 70, 3);
+}
+
+TEST_CASE("a deployed network of other conventions is as exact as float32 can be") {
+  check_accuracy<UnconventionalArch, UnconventionalTaps>(120, 1, 70, 4);
+}
+TEST_CASE("deployed weights from TensorFlow are as exact as float32 can be") {
+  check_accuracy<mnv3::timm::tf_mobilenetv3_small_100, taps<>>(30, 48, 120, 5);
 }
 
 TEST_CASE("a deployed network is a copy, shared by threads, and comes from a file, too") {

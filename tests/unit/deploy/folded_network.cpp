@@ -50,6 +50,25 @@ struct GreyNormalizingArch : TinyArch {
   static constexpr double batch_norm_eps = 0.5;
 };
 
+// Every convention that is not torchvision's.
+struct UnconventionalArch {
+  using enum mnv3::Activation;
+  static constexpr auto blocks = [] {
+    auto rows = TinyArch::blocks;
+    rows[0].expands_always = true;
+    rows[2].residual = false;
+    return rows;
+  }();
+  static constexpr int num_classes = 10;
+  static constexpr int last_channel = 32;
+  static constexpr mnv3::Padding padding = mnv3::Padding::same;
+  static constexpr mnv3::Squeeze squeeze{
+      .divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid};
+  static constexpr mnv3::Activation activation = RE;
+  static constexpr int closing_layers = 2;
+  static constexpr bool hidden_bias = false;
+};
+
 // Taps before and behind everything that could write them.
 using AllTaps = taps<after<0>, after<1>, expansion<2>, after<2>, expansion<3>, after<3>,
                      expansion<4>, after<4>, after<5>, embedding, logits>;
@@ -67,7 +86,7 @@ MobileNetV3<Arch, Taps> trained() {
       layer->norm->bias.normal_(0, 0.5);
     } else if (auto* linear = module->template as<torch::nn::Linear>()) {
       torch::nn::init::kaiming_normal_(linear->weight);
-      linear->bias.normal_(0, 0.3);
+      if (linear->bias.defined()) linear->bias.normal_(0, 0.3);
     } else if (auto* squeeze = module->template as<mnv3::SqueezeExcitation>()) {
       squeeze->fc1->bias.normal_(0, 0.3);
       squeeze->fc2->bias.normal_(0, 0.3);
@@ -155,6 +174,10 @@ TEST_CASE("a folded network gives what its module gives, at every tap") {
   SUBCASE("half the width, dilated") {
     check_against_module<mnv3::WidthMult<mnv3::Dilated<SmallArch>, std::ratio<1, 2>>,
                          taps<expansion<9>, after<12>, logits>>(33, 48);
+  }
+  SUBCASE("other conventions") {
+    check_against_module<UnconventionalArch, AllTaps>(31, 24);
+    check_against_module<UnconventionalArch, AllTaps>(16, 33);
   }
   SUBCASE("every tap") { check_against_module<TinyArch, AllTaps>(31, 24); }
   SUBCASE("normalised inside, with another epsilon") {

@@ -48,7 +48,7 @@ struct MatrixPlace {
   }
 };
 
-/// The matrices of one feature; of the stem and the closing convolution only `projection`.
+/// The matrices of one feature; of the stem and the closing convolutions only `projection`.
 struct FeaturePlaces {
   MatrixPlace expansion;
   MatrixPlace depthwise;
@@ -100,21 +100,30 @@ constexpr PackedPlaces<Features> packed_places(const Definition& net,
     const Layer& layer = matrix.layer;
     const MatrixPlace place = place_at(places.size, matrix);
     places.size = place.end();
-    if (layer.position == position_of_embedding(net)) {
-      places.embedding = place;
-    } else if (layer.position == position_of_logits(net)) {
-      places.logits = place;
-    } else {
-      const int index = feature_at(layer.position);
-      FeaturePlaces& feature = places.features[static_cast<std::size_t>(index)];
-      if (layer.kind == Layer::Kind::squeeze_excitation)
-        (matrix.part == 0 ? feature.squeeze : feature.excite) = place;
-      else if (layer.position == position_of_expansion(index))
-        feature.expansion = place;
-      else if (is_block(net, index) && feature.depthwise.out == 0)
-        feature.depthwise = place;  // the first of two at the same position
-      else
-        feature.projection = place;
+    const auto feature = [&]() -> FeaturePlaces& {
+      return places.features[static_cast<std::size_t>(feature_at(layer.position))];
+    };
+    switch (layer.role) {
+      case Layer::Role::expansion:
+        feature().expansion = place;
+        break;
+      case Layer::Role::depthwise:
+        feature().depthwise = place;
+        break;
+      case Layer::Role::squeeze:
+        (matrix.part == 0 ? feature().squeeze : feature().excite) = place;
+        break;
+      case Layer::Role::stem:
+      case Layer::Role::projection:
+      case Layer::Role::closing:
+        feature().projection = place;
+        break;
+      case Layer::Role::hidden:
+        places.embedding = place;
+        break;
+      case Layer::Role::output:
+        places.logits = place;
+        break;
     }
   });
   return places;

@@ -55,6 +55,11 @@ constexpr Extent output_extent(const Conv2dNormActivationConfig& conv, const Ext
   return {output_size(conv, in.height), output_size(conv, in.width)};
 }
 
+/// Zeros above the picture and on its left.
+constexpr Extent padding_before(const Conv2dNormActivationConfig& conv, const Extent& in) {
+  return {side_padding(conv, in.height).before, side_padding(conv, in.width).before};
+}
+
 /// Three rows of each channel of the picture and one of zeros, with their borders.
 constexpr std::int64_t stem_floats_of(const Definition& net, const Extent& picture) {
   return (3 * net.settings.input.channels + 1) * (picture.width + 2);
@@ -65,7 +70,8 @@ constexpr std::int64_t task_floats_of(const Definition& net, int feature, const 
   if (feature == 0) return stem_floats_of(net, in);
   if (!is_block(net, feature)) return window_blocks * block_lanes * pooled_pixels;
   const InvertedResidualConfig& row = row_of(net, feature);
-  const std::int64_t window = window_blocks * window_of(depthwise_of(row), in).block_floats();
+  const std::int64_t window =
+      window_blocks * window_of(depthwise_of(row, net.settings), in).block_floats();
   return std::max(window, row.use_se ? floats_of(row.expanded_channels, most_tile_rows) : 0);
 }
 
@@ -74,7 +80,7 @@ struct FeatureMemory {
   Extent in;
   Extent out;
   std::int64_t expanded;   ///< The tapped expansion.
-  std::int64_t depthwise;  ///< Output of the depthwise convolution; or the tapped closing feature.
+  std::int64_t depthwise;  ///< Output of the depthwise or, if stored, a closing convolution.
   std::int64_t end;
 };
 
@@ -105,15 +111,15 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
     std::int64_t middle = 0;
     if (i == 0) {
       m.out = output_extent(stem_of(net), in);
-    } else if (i == closing) {
-      input = floats_of(closing_of(net).in_channels, in.pixels());
-      if (is_tapped(taps, position_after(i)))
+    } else if (!is_block(net, i)) {
+      input = floats_of(closing_of(net, i).in_channels, in.pixels());
+      if (i != closing || is_tapped(taps, position_after(i)))
         middle = floats_of(output_channels(net, i), in.pixels());
     } else {
       const InvertedResidualConfig& row = row_of(net, i);
       input = floats_of(row.input_channels, in.pixels());
       if (reach > position_of_expansion(i)) {
-        m.out = output_extent(depthwise_of(row), in);
+        m.out = output_extent(depthwise_of(row, net.settings), in);
         middle = floats_of(row.expanded_channels, m.out.pixels());
       }
       widest = std::max(widest, floats_of(row.expanded_channels, 1));
