@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Our networks against torchvision's own, live: the same weights, the same pictures.
 
-    parity.py --tool PROGRAM [--weights FOLDER] [keys | eval | train | init | print | real]
+    parity.py --tool PROGRAM [--weights FOLDER] [keys | eval | train | init | print | real | timm]
 
 Without a group all of them run. Exit code 77: what the group needs is not installed.
 """
@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import json
 import math
 import os
 import pathlib
@@ -24,6 +25,7 @@ import unittest
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 try:
+    import numpy
     import torch
     import torchvision
     from PIL import Image  # which torchvision cannot do without
@@ -85,6 +87,135 @@ def custom_net():
     return model
 
 
+class Conv2dSame(nn.Conv2d):
+    """TensorFlow's padding: as little as the size needs, the odd zero below and on the right."""
+
+    def forward(self, x):
+        sides = []
+        for size, kernel, stride, dilation in reversed(list(zip(
+                x.shape[2:], self.kernel_size, self.stride, self.dilation))):
+            total = max((math.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1 - size,
+                        0)
+            sides += [total // 2, total - total // 2]
+        return nn.functional.conv2d(nn.functional.pad(x, sides), self.weight, self.bias,
+                                    self.stride, 0, self.dilation, self.groups)
+
+
+def pad_as_tensorflow(model):
+    for module in list(model.modules()):
+        for name, conv in module.named_children():
+            if isinstance(conv, nn.Conv2d) and conv.stride != (1, 1):
+                same = Conv2dSame(conv.in_channels, conv.out_channels, conv.kernel_size,
+                                  conv.stride, 0, conv.dilation, conv.groups, bias=False)
+                setattr(module, name, same)
+    return model
+
+
+def rows_net(rows, last_channel, eps=1e-3, momentum=0.01, dropout=0.2):
+    """A network of rows (in, kernel, expanded, out, SE, activation, stride, dilation)."""
+    rows = [mobilenetv3.InvertedResidualConfig(*row, width_mult=1) for row in rows]
+    return mobilenetv3.MobileNetV3(rows, last_channel, dropout=dropout, norm_layer=functools.partial(
+        nn.BatchNorm2d, eps=eps, momentum=momentum))
+
+
+def rows_of(size):
+    rows, last_channel = mobilenetv3._mobilenet_v3_conf(f"mobilenet_v3_{size}")
+    return [[row.input_channels, row.kernel, row.expanded_channels, row.out_channels, row.use_se,
+             "HS" if row.use_hs else "RE", row.stride, row.dilation] for row in rows], last_channel
+
+
+def timm_net(rows, last_channel, eps=1e-5):
+    return rows_net(rows, last_channel, eps, momentum=0.1, dropout=0.0)
+
+
+def timm_large_075():
+    rows, _ = rows_of("large")
+    # Channels read off timm's own network; kernels, strides and the rest are Large's.
+    channels = [16, 16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 88, 88, 120, 120, 120]
+    expanded = [16, 64, 72, 72, 96, 96, 192, 160, 144, 144, 384, 528, 528, 720, 720]
+    for i, row in enumerate(rows):
+        row[0], row[2], row[3] = channels[i], expanded[i], channels[i + 1]
+    return timm_net(rows, 1280)
+
+
+def timm_rw():
+    model = timm_net(*rows_of("large"), eps=1e-3)
+    model.features[1].use_res_connect = False
+    for feature in model.features[1:-1]:
+        hard_swish = isinstance(feature.block[0][2], nn.Hardswish)
+        for i, module in enumerate(feature.block):
+            if isinstance(module, mobilenetv3.SElayer):
+                channels = module.fc1.in_channels
+                feature.block[i] = mobilenetv3.SElayer(
+                    channels, channels // 4, activation=nn.Hardswish if hard_swish else nn.ReLU,
+                    scale_activation=nn.Hardsigmoid)
+    model.classifier[0] = nn.Linear(960, 1280, bias=False)
+    return model
+
+
+def timm_large_150d():
+    # Blocks in each of timm's stages, and what they have: kernel, expanded and output channels
+    # of the first one and of the others, as read off timm's own network.
+    stages = [(2, 3, (24,), 24, False, "RE", 1), (1, 3, (96,), 40, False, "RE", 2),
+              (2, 3, (120,), 40, False, "RE", 1), (4, 5, (120, 192), 64, True, "RE", 2),
+              (1, 3, (384,), 120, False, "HS", 2), (2, 3, (304,), 120, False, "HS", 1),
+              (2, 3, (280,), 120, False, "HS", 1), (3, 3, (720, 1008), 168, True, "HS", 1),
+              (4, 5, (1008, 1440), 240, True, "HS", 2)]
+    rows, channels = [], 24
+    for count, kernel, expanded, out, use_se, activation, stride in stages:
+        for i in range(count):
+            rows.append([channels, kernel, expanded[min(i, len(expanded) - 1)], out, use_se,
+                         activation, stride if i == 0 else 1, 1])
+            channels = out
+    model = timm_net(rows, 1280)
+    closing = mobilenetv3.Conv2dNormActivation(
+        1440, 1440, 1, norm_layer=functools.partial(nn.BatchNorm2d, eps=1e-5, momentum=0.1),
+        activation_layer=nn.Hardswish)
+    model.features.append(closing)
+    return model
+
+
+def tf_small():
+    return pad_as_tensorflow(timm_net(*rows_of("small"), eps=1e-3))
+
+
+def tf_large_minimal():
+    rows, last_channel = rows_of("large")
+    model = timm_net([[i, 3, expanded, out, False, "RE", stride, dilation]
+                      for i, _, expanded, out, _, _, stride, dilation in rows], last_channel, 1e-3)
+    model.features[0][2] = nn.ReLU(inplace=True)
+    model.features[-1][2] = nn.ReLU(inplace=True)
+    model.classifier[1] = nn.ReLU(inplace=True)
+    return pad_as_tensorflow(model)
+
+
+def timm_stride_8():
+    rows, last_channel = rows_of("large")
+    for i, row in enumerate(rows):
+        row[7] = 1 if i <= 6 else 2 if i <= 12 else 4
+        row[6] = 1 if i >= 6 else row[6]
+    return rows_net(rows, last_channel)
+
+
+def mmseg():
+    rows, last_channel = rows_of("large")
+    for i, row in enumerate(rows):
+        row[7] = 1 if i < 6 else 2 if i < 12 else 4
+    return pad_as_tensorflow(rows_net(rows, last_channel))
+
+
+def unusual():
+    model = rows_net([[16, 3, 16, 16, True, "HS", 1, 1], [16, 7, 64, 24, True, "RE", 2, 1]], 1280)
+    expansion = mobilenetv3.Conv2dNormActivation(
+        16, 16, 1, norm_layer=functools.partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01),
+        activation_layer=nn.Hardswish)
+    model.features[1].block = nn.Sequential(expansion, *model.features[1].block)
+    for module in model.modules():
+        if isinstance(module, mobilenetv3.SElayer):
+            module.scale_activation = nn.Sigmoid()
+    return pad_as_tensorflow(model)
+
+
 def up_to_expansion_13(key):
     feature = int(key.split(".")[1]) if key.startswith("features.") else 99
     return feature < 13 or key.startswith("features.13.block.0.")
@@ -122,6 +253,14 @@ CLASSIFIERS = {
     "small_050": classifier("small", width_mult=0.5),
     "large_reduced_075": classifier("large", reduced_tail=True, width_mult=0.75),
     "custom": Net(custom_net, channels=1),
+    "timm_large_075": Net(timm_large_075),
+    "timm_rw": Net(timm_rw),
+    "timm_large_150d": Net(timm_large_150d),
+    "tf_small": Net(tf_small),
+    "tf_large_minimal": Net(tf_large_minimal),
+    "timm_stride_8": Net(timm_stride_8),
+    "mmseg": Net(mmseg),
+    "unusual": Net(unusual),
 }
 NETS = CLASSIFIERS | {
     "rvm": Net(RvmEncoder),
@@ -166,7 +305,8 @@ def randomize(model, channels):
         for m in model.modules():
             if isinstance(m, nn.Linear):
                 m.weight.normal_(0, 1 / math.sqrt(m.in_features))
-                m.bias.normal_(0, 0.1)
+                if m.bias is not None:
+                    m.bias.normal_(0, 0.1)
             elif isinstance(m, nn.Conv2d):
                 # A new network's depthwise convolutions give variances far below batch norm's eps.
                 nn.init.kaiming_normal_(m.weight, mode="fan_in")
@@ -631,7 +771,104 @@ class Real(Comparison):
             self.check(nearest == "cat_720p", f"nearest to the cat is {nearest}")
 
 
-GROUPS = {group.__name__.lower(): group for group in (Keys, Eval, Train, Init, Print, Real)}
+def read_safetensors(path):
+    data = path.read_bytes()
+    header_bytes = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + header_bytes])
+    dtypes = {"F32": torch.float32, "I64": torch.int64}
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = (8 + header_bytes + offset for offset in entry["data_offsets"])
+        values = torch.frombuffer(bytearray(data[begin:end]), dtype=dtypes[entry["dtype"]])
+        tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+class Timm(Comparison):
+    """Google's weights under timm's names, and what timm 1.0.29 computed with them."""
+
+    def setUp(self):
+        self.folder = WEIGHTS / "tf_mobilenetv3_small_100"
+        if not self.folder.exists():
+            text = f"there is no {self.folder}"
+            print(f"SKIPPED, NOTHING WAS COMPARED: {text}", file=sys.stderr)
+            self.skipTest(text)
+        self.expected = json.loads((self.folder / "expected.json").read_text())
+        self.state = read_safetensors(self.folder / "tf_mobilenetv3_small_100.safetensors")
+        torch.save(self.state, TOOL.folder / "tf_small_real.pth")
+
+    def run_all(self, x):
+        """Features and logits of the module and of the network deployed for each instruction set."""
+        torch.save({"x": x}, TOOL.folder / "in.pth")
+        files = "tf_small_real.pth", "in.pth", "out.pth"
+        TOOL.ask("forward", "tf_small_real", "float32", "eval", 0, *files)
+        outputs = torch.load(TOOL.folder / "out.pth")
+        sides = {"module": [outputs[f"output.{i}"] for i in range(6)]}
+        TOOL.ask("deploy", "tf_small_real", *files)
+        for label, y in torch.load(TOOL.folder / "out.pth").items():  # "avx2 output 0"
+            sides.setdefault(label.split()[0], []).append(y)
+        return sides.items()
+
+    def check_close(self, label, ours, theirs, limit):
+        error = (torch.as_tensor(ours).double() - torch.as_tensor(theirs).double()).abs().max()
+        self.check(error.item() <= limit, f"{label}: {error:.1e} apart, allowed are {limit:.0e}")
+        if error > self.worst.get(label, (-1, ""))[0]:
+            self.worst[label] = error.item(), self.title
+
+    @classmethod
+    def tearDownClass(cls):
+        for label, (error, title) in sorted(cls.worst.items()):
+            print(f"timm {label}: worst absolute error {error:.1e} ({title})")
+        cls.worst = {}
+        super().tearDownClass()
+
+    def test_photographs(self):
+        images = self.expected["images"]
+        pictures = [Image.open(self.folder / image["crop_file"]) for image in images]
+        x = torch.stack([torchvision.transforms.functional.to_tensor(p) for p in pictures])
+        logits = torch.from_numpy(numpy.load(self.folder / "expected_logits.npy"))
+        for batch in (1, len(images)):
+            for first in range(0, len(images), batch):
+                part = slice(first, first + batch)
+                for side, outputs in self.run_all((x[part] - 0.5) / 0.5):
+                    with self.case(f"{side}, {images[first]['file']}, batch {batch}"):
+                        self.check_close(f"logits, {side}", outputs[-1], logits[part], 1e-4)
+                        top = outputs[-1].argmax(1).tolist()
+                        theirs = [image["top5"][0]["id"] for image in images[part]]
+                        self.check(top == theirs, f"top-1 {top}, timm's {theirs}")
+
+    def test_sine(self):
+        golden = self.expected["golden_sin"]
+        x = torch.sin(0.01 * torch.arange(3 * 224 * 224, dtype=torch.float64))
+        for side, outputs in self.run_all(x.float().reshape(1, 3, 224, 224)):
+            with self.case(f"{side}, sine"):
+                self.check_close(f"sine's logits, {side}", outputs[-1][0, :16],
+                                 golden["logits_first16"], 1e-4)
+                self.check(outputs[-1].argmax().item() == golden["argmax"], "another top-1")
+                for feature, y in zip(golden["features"], outputs):
+                    self.check(list(y.shape) == feature["shape"], f"shape {list(y.shape)}")
+                    flat = y.flatten()
+                    for ours, theirs in ((flat[feature["samples_flat_index"]], feature["samples"]),
+                                         (flat[:8], feature["first8"]),
+                                         (flat[-8:], feature["last8"]),
+                                         (flat.min(), feature["min"]),
+                                         (flat.max(), feature["max"]),
+                                         (flat.double().mean(), feature["mean"]),
+                                         (flat.double().std(), feature["std_unbiased"])):
+                        self.check_close(f"sine's features, {side}", ours, theirs, 1e-3)
+
+    def test_saved_for_timm(self):
+        with self.case("saved again"):
+            TOOL.ask("resave", "tf_small_real", "tf_small_real.pth", "saved.pth")
+            saved = torch.load(TOOL.folder / "saved.pth")
+            self.compare_lists("name", described(saved), described(self.state))
+            for key, value in self.state.items():
+                self.check(key in saved and torch.equal(saved[key], value), f"{key} differs")
+
+
+GROUPS = {group.__name__.lower(): group for group in (Keys, Eval, Train, Init, Print, Real, Timm)}
 
 
 def main():

@@ -46,6 +46,35 @@ struct CustomArch : SmallArch {
   static constexpr Input input{.channels = 1};
 };
 
+/// Another family's network under torchvision's names, which the other side has.
+template <class Arch>
+struct Renamed : Arch {
+  static constexpr Names names = Names::torchvision;
+};
+
+/// mmsegmentation's encoder: output stride 8, padding as in TensorFlow.
+struct MmsegArch : OutputStride<LargeArch, 8, DilationRule::torchvision> {
+  static constexpr Padding padding = Padding::same;
+};
+
+/// What no published network has.
+struct UnusualArch {
+  using enum Activation;
+  static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
+      {.input_channels = 16,
+       .kernel = 3,
+       .expanded_channels = 16,
+       .out_channels = 16,
+       .use_se = true,
+       .activation = HS,
+       .stride = 1,
+       .expands_always = true},
+      {16, 7, 64, 24, true, RE, 2},
+  });
+  static constexpr Squeeze squeeze{.gate = Gate::sigmoid};
+  static constexpr Padding padding = Padding::same;
+};
+
 using AllOfLarge =
     taps<after<0>, after<1>, after<2>, after<3>, after<4>, after<5>, after<6>, after<7>, after<8>,
          after<9>, after<10>, after<11>, after<12>, after<13>, after<14>, after<15>, after<16>>;
@@ -102,6 +131,7 @@ Network deployable_network() {
 }
 
 const std::map<std::string, Network>& networks() {
+  using TimmTaps = taps<after<0>, after<1>, after<3>, after<8>, after<12>, logits>;
   using RvmTaps = taps<after<1>, after<3>, after<6>, after<16>>;
   static const std::map<std::string, Network> all{
       {"large", network<LargeArch>()},
@@ -118,6 +148,15 @@ const std::map<std::string, Network>& networks() {
       {"small_050", network<WidthMult<SmallArch, std::ratio<1, 2>>>()},
       {"large_reduced_075", network<WidthMult<ReducedTail<LargeArch>, std::ratio<3, 4>>>()},
       {"custom", network<CustomArch>()},
+      {"timm_large_075", network<Renamed<timm::mobilenetv3_large_075>>()},
+      {"timm_rw", network<Renamed<timm::mobilenetv3_rw>>()},
+      {"timm_large_150d", network<Renamed<timm::mobilenetv3_large_150d>>()},
+      {"tf_small", network<Renamed<timm::tf_mobilenetv3_small_100>>()},
+      {"tf_large_minimal", network<Renamed<timm::tf_mobilenetv3_large_minimal_100>>()},
+      {"timm_stride_8", network<OutputStride<LargeArch, 8, DilationRule::timm>>()},
+      {"mmseg", network<MmsegArch>()},
+      {"unusual", network<UnusualArch>()},
+      {"tf_small_real", deployable_network<timm::tf_mobilenetv3_small_100, TimmTaps>()},
       {"rvm", network<RvmArch, RvmTaps>()},
       {"large_all", network<LargeArch, AllOfLarge>()},
       {"small_all", deployable_network<SmallArch, AllOfSmall>()},

@@ -190,7 +190,8 @@ Deployed<Arch, Taps> deploy(const std::filesystem::path& path, const LoadOptions
       "mnv3: deploy from a file takes no allow_missing and no allow_mismatched: there is no "
       "network whose values could stay; load into a MobileNetV3 and deploy that");
   const NamedTensors tensors = detail::empty_state_dict<Arch, Taps>();
-  detail::load_into(tensors, definition_of<Arch>, path, options);
+  const Definition& net = definition_of<Arch>;
+  detail::load_into(tensors, net, net.settings.names, path, options);
   return {tensors, torch::kFloat, torch::kCPU};
 }
 

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <mnv3/config/arch.hpp>
+#include <mnv3/config/conventions.hpp>
+#include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/keys.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
 #include <mnv3/weights/error.hpp>
+#include <mnv3/weights/family.hpp>
 #include <mnv3/weights/pth_reader.hpp>
 #include <mnv3/weights/report.hpp>
 #include <mnv3/weights/state_dict.hpp>
@@ -31,29 +34,28 @@ struct LoadOptions {
   bool allow_missing = false;     ///< Keep the network's own values for what the file lacks.
   bool allow_unexpected = false;  ///< Ignore names that the architecture does not know.
   bool allow_mismatched = false;  ///< Keep the network's own values where the shapes differ.
+  /// Take weights under another family's names although what it publishes computes otherwise.
+  bool allow_other_family = false;
 };
 
 namespace detail {
 
-/// What stands before the first of the network's names that the file has.
-inline std::optional<std::string> find_prefix(const PthReader& file, const Definition& net) {
-  std::optional<std::string> found;
-  for_each_key(net, [&](const Key& key) {
-    const std::string_view name = key.name.view();
-    for (const TensorEntry& entry : file.entries()) {
-      if (found) return;
-      const std::string_view before =
-          std::string_view(entry.name)
-              .substr(0, entry.name.size() - std::min(entry.name.size(), name.size()));
-      if (entry.name.ends_with(name) && (before.empty() || before.ends_with('.'))) found = before;
-    }
-  });
-  return found;
+/// What stands before the first of the network's names, in either family's, that the file has.
+inline std::optional<std::string> find_prefix(std::span<const TensorEntry> entries,
+                                              const Definition& net) {
+  for (const Names names : {Names::torchvision, Names::timm})
+    for (const Key& key : keys_named(net, names))
+      for (const TensorEntry& entry : entries) {
+        if (!entry.name.ends_with(key.name.view())) continue;
+        const std::string before = entry.name.substr(0, entry.name.size() - key.name.view().size());
+        if (before.empty() || before.ends_with('.')) return before;
+      }
+  return std::nullopt;
 }
 
 /// Sorts every name of the file and of `targets` into a report; `to_load` gets what fits.
-inline LoadReport compare(const PthReader& file, const NamedTensors& targets, const Definition& net,
-                          const std::string& prefix,
+inline LoadReport compare(std::span<const TensorEntry> entries, const NamedTensors& targets,
+                          const Definition& net, const std::string& prefix,
                           std::vector<std::pair<torch::Tensor, const TensorEntry*>>& to_load) {
   std::set<std::string, std::less<>> known;
   for_each_key(net, [&](const Key& key) { known.emplace(key.name.view()); });
@@ -61,7 +63,7 @@ inline LoadReport compare(const PthReader& file, const NamedTensors& targets, co
 
   LoadReport report;
   std::set<std::string> found;
-  for (const TensorEntry& entry : file.entries()) {
+  for (const TensorEntry& entry : entries) {
     if (!entry.name.starts_with(prefix)) {
       report.outside_prefix.push_back(entry.name);
       continue;
@@ -86,20 +88,28 @@ inline LoadReport compare(const PthReader& file, const NamedTensors& targets, co
 }
 
 /// `load` for tensors that need not belong to a module: writes to those of `targets`, which are
-/// named as in the state dict of `net` or of a part of it.
-inline LoadReport load_into(const NamedTensors& targets, const Definition& net,
+/// named as in the state dict of the module `net` or of a part of it. `own` are the names of the
+/// family whose conventions `net` has.
+inline LoadReport load_into(const NamedTensors& targets, const Definition& net, Names own,
                             const std::filesystem::path& path, const LoadOptions& options) {
   PthReader file(path);
+  std::vector<TensorEntry> entries = file.entries();
+  if (const std::string_view reason = reason_against(entries, options.prefix); !reason.empty())
+    throw WeightsError(fmt::format("mnv3: cannot load {}: {}", path.string(), reason));
+  const std::optional<std::string> prefix = find_prefix(entries, net);
+  const Names names = names_in(entries, options.prefix, net, own);
+  to_module_names(entries, options.prefix, net, names);
   std::vector<std::pair<torch::Tensor, const TensorEntry*>> to_load;
-  LoadReport report = compare(file, targets, net, options.prefix, to_load);
+  LoadReport report = compare(entries, targets, net, options.prefix, to_load);
 
   std::string wrong;
+  if (names != own && !options.allow_other_family) wrong += difference_from(net, names);
   if (!options.allow_missing) wrong += list_names("missing", report.missing);
   if (!options.allow_unexpected) wrong += list_names("unexpected", report.unexpected);
   if (!options.allow_mismatched) wrong += list_mismatches(report.mismatched);
   if (report.loaded.empty()) {
     wrong += "\n  none of the file's tensors would be loaded";
-    if (const auto prefix = find_prefix(file, net); prefix && *prefix != options.prefix)
+    if (prefix && *prefix != options.prefix)
       wrong += fmt::format("; there are fitting names behind \"{0}\": pass {{.prefix = \"{0}\"}}",
                            *prefix);
   }
@@ -123,6 +133,9 @@ inline LoadReport load_into(const NamedTensors& targets, const Definition& net,
 /// Loads the weights that `net` needs from a file written by Python's `torch.save`: a state dict,
 /// or a checkpoint that holds one (then `prefix` is its key and a dot: "model.").
 ///
+/// Names may be torchvision's or timm's. Those of the family that `Arch` does not say it is of are
+/// taken if what that family publishes computes as `Arch` does.
+///
 /// Values are converted to the network's dtype and device. All or nothing: if this throws, the
 /// network has the weights it had.
 ///
@@ -132,7 +145,18 @@ inline LoadReport load_into(const NamedTensors& targets, const Definition& net,
 template <architecture Arch, class Taps>
 LoadReport load(MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path,
                 const LoadOptions& options = {}) {
-  return detail::load_into(state_dict(*net), definition_of<Arch>, path, options);
+  const Definition& own = definition_of<Arch>;
+  return detail::load_into(state_dict(*net), own, own.settings.names, path, options);
+}
+
+/// The same with the architecture that the file's weights are of: one in which they would give
+/// other numbers is refused by the compiler, with the difference.
+template <architecture Arch, class Taps, architecture Source>
+LoadReport load(MobileNetV3<Arch, Taps>& net, const WeightsOf<Source>& weights,
+                const LoadOptions& options = {}) {
+  static_assert(verify_checkpoint<Arch, Source>());
+  return detail::load_into(state_dict(*net), definition_of<Arch>,
+                           definition_of<Source>.settings.names, weights.path, options);
 }
 
 }  // namespace mnv3

@@ -3,20 +3,23 @@
 
 #include <filesystem>
 
+#include <mnv3/config/arch.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
+#include <mnv3/weights/family.hpp>
 #include <mnv3/weights/pth_writer.hpp>
 #include <mnv3/weights/state_dict.hpp>
 
 namespace mnv3 {
 
 /// Writes the network's state dict, as `torch.save(model.state_dict(), path)` does in Python, where
-/// `model.load_state_dict(torch.load(path), strict=True)` reads it.
+/// `model.load_state_dict(torch.load(path), strict=True)` reads it: torchvision's model, or timm's
+/// where `Arch::names` says so.
 ///
 /// Errors  WeightsError if the file cannot be written; a file that was there before is then
 ///         unchanged.
 template <architecture Arch, class Taps>
 void save(const MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path) {
-  write_pth(path, state_dict(*net));
+  write_pth(path, detail::to_file_names(state_dict(*net), definition_of<Arch>));
 }
 
 }  // namespace mnv3
