@@ -43,8 +43,9 @@ except ImportError as error:
 # it has a kernel for each. In bfloat16 one unit in the last place is 4e-3.
 LIMIT = {torch.float32: 1e-5, torch.float64: 1e-11, torch.bfloat16: 1e-3}
 
-# Of what is deployed in float32 to torchvision in float64.
-DEPLOYED_LIMIT = 2e-6
+# Of what is deployed in float32 to torchvision in float64. Trained weights can amplify rounding so
+# much that torchvision in float32 does not get there either; then this multiple of its error.
+DEPLOYED_LIMIT, DEPLOYED_RATIO = 2e-6, 1.25
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
@@ -753,13 +754,20 @@ class Real(Comparison):
     def check_deployed(self, name, x):
         torch.save({"x": x}, TOOL.folder / "in.pth")
         TOOL.ask("deploy", name, f"{name}.pth", "in.pth", "out.pth")
-        exact, _ = run_torchvision(name, x.double(), "eval")
         ours = torch.load(TOOL.folder / "out.pth")
+        exact, _ = run_torchvision(name, x.double(), "eval")
+        rounded, _ = run_torchvision(name, x, "eval")
+        theirs = [relative_l2(y, z) for y, z in zip(rounded, exact)]
         self.check(len(ours) >= len(exact), f"{len(ours)} outputs")
+        above = 0
         for label, y in ours.items():
+            i = int(label.split()[-1])
             self.check(y.dtype == torch.float32, f"{label}: {dtype_name(y.dtype)}")
-            self.compare(Pair(label, y.double(), exact[int(label.split()[-1])]), "deployed",
-                         DEPLOYED_LIMIT)
+            self.compare(Pair(f"{label}, torchvision's {theirs[i]:.1e}", y.double(), exact[i]),
+                         "deployed", max(DEPLOYED_LIMIT, DEPLOYED_RATIO * theirs[i]))
+            above += relative_l2(y, exact[i]) > DEPLOYED_LIMIT
+        print(f"real deployed: {above} of {len(ours)} outputs above {DEPLOYED_LIMIT:.0e}; "
+              f"torchvision in float32: {sum(e > DEPLOYED_LIMIT for e in theirs)} of {len(theirs)}")
 
     def check_meaning(self, features):
         """What the network has learned must bring two pictures of one cat together."""
