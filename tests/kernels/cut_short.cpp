@@ -5,7 +5,7 @@ namespace kernels {
 
 namespace {
 
-// One grey channel; the network ends inside a block.
+// One grey channel; other conventions than torchvision's; the network ends inside a block.
 struct GreyArch {
   using enum mnv3::Activation;
   static constexpr auto blocks = std::to_array<mnv3::InvertedResidualConfig>({
@@ -14,6 +14,10 @@ struct GreyArch {
       {32, 5, 100, 32, false, RE, 1},
   });
   static constexpr mnv3::Input input{.channels = 1};
+  static constexpr mnv3::Padding padding = mnv3::Padding::same;
+  static constexpr mnv3::Squeeze squeeze{
+      .divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid};
+  static constexpr mnv3::Activation activation = RE;
 };
 
 }  // namespace

@@ -16,6 +16,7 @@ struct TappedArch {
   });
   static constexpr int num_classes = 7;
   static constexpr int last_channel = 33;
+  static constexpr int closing_layers = 2;
   static constexpr std::array mean{0.45, 0.5}, std{0.225, 0.3};
   static constexpr mnv3::Input input{.channels = 2, .mean = mean, .std = std};
 };
@@ -26,7 +27,8 @@ std::unique_ptr<Subject> every_tap() {
   using namespace mnv3;
   return std::make_unique<TypedSubject<
       TappedArch, taps<after<0>, after<1>, expansion<2>, after<2>, expansion<3>, after<3>,
-                       expansion<4>, after<4>, after<5>, embedding, logits>>>("every tap");
+                       expansion<4>, after<4>, after<5>, after<6>, embedding, logits>>>(
+      "every tap");
 }
 
 }  // namespace kernels
