@@ -3,8 +3,8 @@
 //
 // An output may be off by a relative L2 of 2e-6. Deep networks of random weights amplify rounding so
 // much that the module in float32 does not get there itself; then the output may be off by three times
-// what the module's is. All of a network's outputs together may be off by a quarter more than the
-// module's. The table says how many outputs are above the limit.
+// what the module's is. All of a network's outputs together may be off by half more than the module's.
+// The table says how many outputs are above the limit.
 //
 //   mnv3_deploy_accuracy [SEED [ROUNDS]]
 
@@ -37,8 +37,8 @@ constexpr double limit = 2e-6;
 /// Of our error to the float32 module's: for an output above the limit, and the geometric mean for all
 /// of a network's.
 constexpr double single_ratio = 3;
-constexpr double mean_ratio = 1.25;
-constexpr int draws_per_round = 7;
+constexpr double mean_ratio = 1.5;
+constexpr int draws_per_round = 6;
 /// In one batch: float64 is slow.
 constexpr int most_pixels = 30'000;
 
@@ -219,8 +219,7 @@ int main(int count, char** arguments) {
       const double ratio = std::exp(ours.log_ratios / score.outputs);
       fmt::print("{:10.1e}{:5}{:5.2f}", ours.worst, ours.above, ratio);
       if (ratio <= mean_ratio) continue;
-      fmt::print("\nFAILED {}, {}: errors are {:.2f} times the module's\n", subject->name(),
-                 name_of(isas[i]), ratio);
+      fmt::print(" (FAILED)");
       ++score.faults;
     }
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
