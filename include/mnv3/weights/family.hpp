@@ -57,10 +57,9 @@ inline std::string_view reason_against(std::span<const TensorEntry> entries,
     const std::string_view name = entry.name;
     if (name.starts_with(prefix) && name.substr(prefix.size()).starts_with("features.") &&
         name.find(".conv.") != name.npos && name.ends_with(".fc.0.weight"))
-      return "its names are those of d-li14/mobilenetv3.pytorch, where squeeze-and-excitation "
-             "comes "
-             "before the activation; every network here has it behind, as torchvision and timm do, "
-             "and would give other numbers. Use weights of torchvision or timm";
+      return "its names are those of d-li14/mobilenetv3.pytorch, where squeeze-and-excitation is "
+             "before the activation; every network here has it behind, as torchvision and timm "
+             "do, and would give other numbers. Use weights of torchvision or timm";
   }
   return {};
 }
@@ -143,9 +142,15 @@ inline NamedTensors to_file_names(const NamedTensors& tensors, const Definition&
   for (std::size_t i = 0; i < ours.size(); ++i) by_name.emplace(ours[i].name.view(), &theirs[i]);
   NamedTensors result;
   for (const auto& [name, tensor] : tensors) {
-    const Key& key = *by_name.at(name);
-    const auto shape = key.shape();
-    result.emplace_back(key.name.view(), tensor.view({shape.data(), shape.size()}));
+    const auto found = by_name.find(name);
+    if (found == by_name.end()) {  // added by the user
+      result.emplace_back(name, tensor);
+      continue;
+    }
+    torch::Tensor shaped = tensor;
+    while (shaped.dim() < static_cast<std::int64_t>(found->second->rank))  // a 1x1 convolution
+      shaped = shaped.unsqueeze(-1);
+    result.emplace_back(found->second->name.view(), shaped);
   }
   return result;
 }

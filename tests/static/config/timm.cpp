@@ -108,6 +108,12 @@ static_assert(difference<tf_mobilenetv3_large_minimal_100, LargeArch> == Rule::s
 static_assert(difference<mobilenetv3_large_150d, mobilenetv3_large_100> == Rule::same_rows);
 static_assert(difference<RvmArch, LargeArch> == Rule::same_strides);
 static_assert(difference<RvmArch, Dilated<LargeArch>> == Rule::none, "the input may differ");
+struct UnroundedSqueeze : LargeArch {
+  static constexpr Squeeze squeeze{.divisor = 1};
+};
+constexpr Verdict unrounded =
+    check_checkpoint(definition_of<UnroundedSqueeze>, definition_of<LargeArch>);
+static_assert(unrounded == Verdict{Rule::same_squeezes, 3, 72 / 4, 24});
 struct TenClasses : SmallArch {
   static constexpr int num_classes = 10;
   static constexpr double dropout = 0.5;
