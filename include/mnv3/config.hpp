@@ -15,6 +15,8 @@
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/names.hpp>
+#include <mnv3/config/preset.hpp>
+#include <mnv3/config/published.hpp>
 #include <mnv3/config/rules.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/config/timm.hpp>

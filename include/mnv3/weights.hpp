@@ -10,3 +10,4 @@
 #include <mnv3/weights/report.hpp>
 #include <mnv3/weights/save.hpp>
 #include <mnv3/weights/state_dict.hpp>
+#include <mnv3/weights/verify_hash.hpp>

@@ -22,6 +22,7 @@
 #include <mnv3/weights/pth_reader.hpp>
 #include <mnv3/weights/report.hpp>
 #include <mnv3/weights/state_dict.hpp>
+#include <mnv3/weights/verify_hash.hpp>
 
 namespace mnv3 {
 
@@ -36,6 +37,7 @@ struct LoadOptions {
   bool allow_mismatched = false;  ///< Keep the network's own values where the shapes differ.
   /// Take weights under another family's names although what it publishes computes otherwise.
   bool allow_other_family = false;
+  bool verify_hash = true;  ///< Compare the digits in the file's name, if any: see `verify_hash`.
 };
 
 namespace detail {
@@ -92,6 +94,7 @@ inline LoadReport compare(std::span<const TensorEntry> entries, const NamedTenso
 /// family whose conventions `net` has.
 inline LoadReport load_into(const NamedTensors& targets, const Definition& net, Names own,
                             const std::filesystem::path& path, const LoadOptions& options) {
+  if (options.verify_hash) verify_hash(path);
   PthReader file(path);
   std::vector<TensorEntry> entries = file.entries();
   if (const std::string_view reason = reason_against(entries, options.prefix); !reason.empty())
