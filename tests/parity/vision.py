@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""Our pictures, data and hashes against Pillow's, torchvision's and hashlib's own, live: all equal.
+
+    vision.py --tool PROGRAM [--weights FOLDER] [GROUP]
+
+Without a group all of them run. Exit code 77: what the group needs is not installed.
+"""
+
+import argparse
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import random
+import sys
+import tempfile
+import unittest
+
+import parity  # which ends with 77 where torchvision is not installed
+import PIL
+import torch
+import torchvision
+from PIL import Image
+from torchvision.models import mobilenetv3
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional
+from torchvision.transforms._presets import ImageClassification
+
+FILTERS = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
+TOOL = None
+WEIGHTS = None
+
+
+def noise(width, height, seed=0):
+    """Smooth and rough at once, with all byte values."""
+    generator = torch.Generator().manual_seed(seed + 1000 * width + height)
+    coarse = torch.rand(1, 3, 1 + height // 9, 1 + width // 9, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")[0]
+    rough = torch.rand(3, height, width, generator=generator)
+    mixed = ((0.6 * smooth + 0.4 * rough) * 1.4 - 0.2).clamp(0, 1)
+    return Image.fromarray((mixed * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+def photos():
+    folder = WEIGHTS.parent / "photos"
+    found = sorted([*folder.glob("*.png"), *folder.glob("*.jpg")])
+    if not found:
+        print(f"NOT COMPARED: there are no photos in {folder}", file=sys.stderr)
+    return found
+
+
+class Vision(parity.Comparison):
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        print(f"Pillow {PIL.__version__}")
+
+    def save(self, picture, name="in.png", **how):
+        picture.save(TOOL.folder / name, **how)
+        return name
+
+    def same_picture(self, label, theirs, *request):
+        """`theirs` must be what the tool writes, to the bit."""
+        TOOL.ask(*request, "out.ppm")
+        with Image.open(TOOL.folder / "out.ppm") as ours:
+            self.check(ours.size == theirs.size, f"{label}: {ours.size}, not {theirs.size}")
+            self.check(ours.tobytes() == theirs.tobytes(), f"{label}: other pixels")
+
+
+class Published(Vision):
+    """The table of published weights against torchvision's enums."""
+
+    def test_table(self):
+        TOOL.ask("published", "published.txt")
+        ours = [json.loads(line) for line in (TOOL.folder / "published.txt").open()]
+        theirs = [weights for enum in (mobilenetv3.MobileNet_V3_Large_Weights,
+                                       mobilenetv3.MobileNet_V3_Small_Weights)
+                  for weights in enum]
+        with self.case("weights"):
+            self.compare_lists("name", [row["name"] for row in ours], [str(w) for w in theirs])
+        for row, weights in zip(ours, theirs):
+            with self.case(row["name"]):
+                preset, metrics = weights.transforms(), weights.meta["_metrics"]["ImageNet-1K"]
+                file_name = weights.url.split("/")[-1]
+                expected = {
+                    "name": str(weights), "url": weights.url, "file_name": file_name,
+                    "sha256_prefix": torch.hub.HASH_REGEX.search(file_name).group(1),
+                    "num_params": weights.meta["num_params"],
+                    "acc@1": metrics["acc@1"], "acc@5": metrics["acc@5"],
+                    "crop_size": preset.crop_size[0], "resize_size": preset.resize_size[0],
+                    "mean": preset.mean, "std": preset.std,
+                    "interpolation": preset.interpolation.value,
+                }
+                for key, value in expected.items():
+                    self.check(row.pop(key) == value, f"{key} is not {value}")
+                self.check(not row, f"what torchvision has not: {row}")
+
+
+class Hash(Vision):
+    def test_hash(self):
+        generator = random.Random(1)
+        with self.case("sha256"):
+            for size in [*range(200), 2**18 - 1, 2**18, 2**18 + 1, 3 * 2**18 + 77]:
+                content = generator.randbytes(size)
+                (TOOL.folder / "in.bin").write_bytes(content)
+                TOOL.ask("hash", "in.bin", "hash.txt")
+                self.check((TOOL.folder / "hash.txt").read_text() ==
+                           hashlib.sha256(content).hexdigest(), f"of {size} bytes")
+
+
+class Decode(Vision):
+    """Files that Pillow writes, and photographs."""
+
+    def compare(self, label, name):
+        with Image.open(TOOL.folder / name) as picture:
+            self.same_picture(label, picture.convert("RGB"), "decode", name)
+
+    def test_png(self):
+        base = noise(61, 47)
+        alpha = noise(61, 47, seed=1).convert("L")
+        modes = {mode: base.convert(mode) for mode in ("1", "L", "P", "RGB")}
+        modes["LA"] = Image.merge("LA", (base.convert("L"), alpha))
+        modes["RGBA"] = Image.merge("RGBA", (*base.split(), alpha))
+        for mode, picture in modes.items():
+            with self.case(mode):
+                self.compare(mode, self.save(picture))
+                self.compare(f"{mode} compressed", self.save(picture, compress_level=9))
+        with self.case("palettes"):
+            for colours in (2, 4, 16, 100, 256):
+                few = base.quantize(colours)
+                self.compare(f"{colours} colours", self.save(few))
+                self.compare(f"{colours}, one transparent", self.save(few, transparency=1))
+        with self.case("transparent colour"):
+            self.compare("RGB", self.save(base, transparency=base.getpixel((3, 3))))
+        with self.case("sizes"):
+            for size in ((1, 1), (1, 300), (300, 1), (8, 8), (257, 129)):
+                self.compare(str(size), self.save(noise(*size)))
+
+    def test_jpeg(self):
+        for width, height in ((64, 48), (1, 1), (17, 33), (255, 7), (300, 201)):
+            with self.case(f"{width} x {height}"):
+                for subsampling in (0, 1, 2):
+                    for how in ({}, {"progressive": True}, {"quality": 100}, {"quality": 5}):
+                        name = self.save(noise(width, height), "in.jpg", subsampling=subsampling,
+                                         **how)
+                        self.compare(f"subsampling {subsampling}, {how}", name)
+                self.compare("grey", self.save(noise(width, height).convert("L"), "in.jpg"))
+
+    def test_ppm(self):
+        with self.case("ppm"):
+            self.compare("P6", self.save(noise(31, 17), "in.ppm"))
+            self.compare("P5", self.save(noise(31, 17).convert("L"), "in.pgm"))
+
+    def test_photos(self):
+        for path in photos():
+            with self.case(path.name), Image.open(path) as picture:
+                self.same_picture(path.name, picture.convert("RGB"), "decode", path)
+
+    def test_cmyk(self):
+        self.save(noise(9, 9).convert("CMYK"), "in.jpg")
+        with self.assertRaisesRegex(RuntimeError, "its colours are CMYK; save it as RGB"):
+            TOOL.ask("decode", "in.jpg", "out.ppm")
+
+
+class Resize(Vision):
+    """Pillow's Image.resize, to the bit."""
+
+    SIDES = (1, 2, 3, 5, 7, 16, 31, 64, 100, 224, 225, 232, 256, 257, 333, 640)
+
+    def test_sizes(self):
+        generator = random.Random(2)
+        for name, theirs in FILTERS.items():
+            for case in range(40):
+                side = functools.partial(generator.choice, self.SIDES)
+                picture = noise(side(), side(), seed=case)
+                source = self.save(picture, "in.ppm")
+                with self.case(f"{picture.size}, {name}"):
+                    for _ in range(5):
+                        size = side(), side()
+                        self.same_picture(f"to {size}", picture.resize(size, theirs), "resize",
+                                          source, *size, name)
+
+    def test_black_and_white(self):
+        """The cubic overshoots here."""
+        picture = noise(200, 150).convert("1").convert("RGB")
+        source = self.save(picture, "in.ppm")
+        for name, theirs in FILTERS.items():
+            with self.case(name):
+                for size in ((400, 300), (77, 33), (199, 151)):
+                    self.same_picture(f"to {size}", picture.resize(size, theirs), "resize", source,
+                                      *size, name)
+
+    def test_crop(self):
+        generator = random.Random(3)
+        with self.case("centre"):
+            for case in range(150):
+                width, height, crop_width, crop_height = (generator.randint(1, 40)
+                                                          for _ in range(4))
+                picture = noise(width, height, seed=case)
+                source = self.save(picture, "in.ppm")
+                theirs = functional.center_crop(picture, (crop_height, crop_width))
+                self.same_picture(f"{picture.size} to {crop_width} x {crop_height}", theirs,
+                                  "crop", source, crop_width, crop_height)
+
+
+class Preprocess(Vision):
+    """torchvision's preset on PIL images: equal tensors."""
+
+    def same_tensor(self, path, resize_size, crop_size, filter_name="bilinear"):
+        theirs = ImageClassification(crop_size=crop_size, resize_size=resize_size,
+                                     interpolation=InterpolationMode(filter_name))
+        TOOL.ask("preprocess", path, resize_size, crop_size, filter_name, "out.pth")
+        ours = torch.load(TOOL.folder / "out.pth")["x"]
+        with Image.open(TOOL.folder / path) as picture:
+            expected = theirs(picture.convert("RGB"))
+        self.check(ours.shape == expected.shape and torch.equal(ours, expected),
+                   f"{path} of {picture.size}, {resize_size}, {crop_size}, {filter_name}")
+
+    def test_sizes(self):
+        generator = random.Random(4)
+        with self.case("sizes"):
+            for case in range(60):
+                width, height = generator.randint(1, 700), generator.randint(1, 700)
+                if max(width, height) > 20 * min(width, height):
+                    continue
+                source = self.save(noise(width, height, seed=case), "in.ppm")
+                self.same_tensor(source, generator.choice((256, 232)), 224)
+                self.same_tensor(source, generator.randint(20, 300), generator.randint(20, 300),
+                                 generator.choice(list(FILTERS)))
+
+    def test_photos(self):
+        for path in photos():
+            with self.case(path.name):
+                self.same_tensor(path, 256, 224)
+                self.same_tensor(path, 232, 224)
+
+
+GROUPS = {group.__name__.lower(): group
+          for group in (Published, Hash, Decode, Resize, Preprocess)}
+
+
+def main():
+    global TOOL, WEIGHTS
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tool", required=True, type=pathlib.Path)
+    parser.add_argument("--weights", type=pathlib.Path,
+                        default=os.environ.get("MNV3_SHARED_WEIGHTS") or
+                        parity.REPOSITORY.parent / "shared" / "weights")
+    parser.add_argument("group", nargs="?", choices=list(GROUPS))
+    arguments = parser.parse_args()
+    WEIGHTS = arguments.weights.resolve()
+    groups = [GROUPS[arguments.group]] if arguments.group else list(GROUPS.values())
+    load = unittest.defaultTestLoader.loadTestsFromTestCase
+    suite = unittest.TestSuite(load(group) for group in groups)
+    with tempfile.TemporaryDirectory() as folder:
+        TOOL = parity.Tool(arguments.tool.resolve(), folder)
+        result = unittest.TextTestRunner(verbosity=1).run(suite)
+        status = TOOL.close()
+    if status != 0:
+        sys.exit(f"{arguments.tool} ended with status {status}")
+    if not result.wasSuccessful():
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
