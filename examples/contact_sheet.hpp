@@ -25,6 +25,8 @@ class ContactSheet {
     std::string_view truth;
   };
 
+  static constexpr int cell = 112;  ///< Side of a picture or map: a multiple of 28, 14, 7 and 4.
+
   explicit ContactSheet(int columns)
       : canvas_(first_column + columns * column_width + margin, 0, paper) {}
 
@@ -63,6 +65,18 @@ class ContactSheet {
     skip(cell + 2 * line_height + 6);
   }
 
+  /// A square picture in colour, with lines of text beside it.
+  void picture(std::span<const Colour> pixels, std::span<const std::string> lines) {
+    canvas_.grow(y_ + cell + gap);
+    square(first_column, y_, pixels, [](Colour colour) { return colour; });
+    int y = y_;
+    for (const std::string& text : lines) {
+      canvas_.text(first_column + column_width, y, text, 2, ink);
+      y += line_height;
+    }
+    skip(cell + gap);
+  }
+
   /// One row of feature maps with values in [0, 1], `label` at the left.
   void maps(std::string_view label, std::span<const std::span<const float>> row) {
     canvas_.grow(y_ + cell + gap);
@@ -97,7 +111,6 @@ class ContactSheet {
  private:
   static constexpr int margin = 28;
   static constexpr int gap = 8;
-  static constexpr int cell = 112;  ///< Side of a picture or map: a multiple of 28, 14, 7 and 4.
   static constexpr int column_width = 134;
   static constexpr int label_width = 84;
   static constexpr int first_column = margin + label_width;

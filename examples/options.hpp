@@ -3,35 +3,16 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cstddef>
 #include <filesystem>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
-#include <thread>
-#include <type_traits>
-#include <variant>
-
-#ifdef __linux__
-#include <sched.h>
-#endif
 
 #include <fmt/format.h>
 
-namespace examples {
+#include "command_line.hpp"
 
-/// Cores that this process may run on: fewer than the machine's under taskset and in containers,
-/// where threads that share a core would wait for each other.
-inline int usable_cores() {
-#ifdef __linux__
-  cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof(cores), &cores) == 0) return CPU_COUNT(&cores);
-#endif
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
+namespace examples {
 
 /// What the user can choose; the initial values are the defaults.
 struct Options {
@@ -48,24 +29,9 @@ struct Options {
   bool help = false;
 };
 
-/// The command line is not one that `parse_options` understands. The message is for the user.
-struct UsageError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 namespace detail {
 
-/// One flag: the parser, the help text and the messages are all made from this table.
-struct Flag {
-  std::string_view name;
-  std::string_view value;  ///< What the help text calls the value.
-  std::string_view meaning;
-  std::variant<int Options::*, double Options::*, std::string Options::*> member;
-  double least = 0;  ///< Smallest and largest number that is allowed.
-  double most = 0;
-};
-
-inline constexpr auto flags = std::to_array<Flag>({
+inline constexpr auto flags = std::to_array<Flag<Options>>({
     {"--data", "DIR", "folder with the four files of dataset-fashion-mnist", &Options::data},
     {"--weights", "FILE", "where the trained weights are saved", &Options::weights},
     {"--sheet", "FILE", "where the contact sheet is written, a PNG", &Options::sheet},
@@ -81,66 +47,11 @@ inline constexpr auto flags = std::to_array<Flag>({
      60'000},
 });
 
-inline std::string all_names() {
-  std::string names;
-  for (const Flag& flag : flags) names += fmt::format("{}, ", flag.name);
-  return names + "--help";
-}
-
-/// All of `text` as a number between `flag.least` and `flag.most`, both included.
-template <class Number>
-Number parse_number(const Flag& flag, std::string_view text) {
-  Number number{};
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  // Written so that "nan" is refused, too.
-  const bool inside =
-      static_cast<double>(number) >= flag.least && static_cast<double>(number) <= flag.most;
-  if (error != std::errc{} || rest != text.data() + text.size() || !inside) {
-    throw UsageError(fmt::format("{} must be a {} from {} to {}, but is \"{}\"", flag.name,
-                                 std::is_integral_v<Number> ? "whole number" : "number", flag.least,
-                                 flag.most, text));
-  }
-  return number;
-}
-
-inline void set(Options& options, const Flag& flag, std::string_view text) {
-  if (text.empty()) throw UsageError(fmt::format("{} needs a value: {}", flag.name, flag.meaning));
-  if (const auto* member = std::get_if<int Options::*>(&flag.member))
-    options.*(*member) = parse_number<int>(flag, text);
-  else if (const auto* real = std::get_if<double Options::*>(&flag.member))
-    options.*(*real) = parse_number<double>(flag, text);
-  else
-    options.*std::get<std::string Options::*>(flag.member) = text;
-}
-
 }  // namespace detail
 
-/// Reads `--flag value` and `--flag=value`; of a repeated flag the last one counts.
-///
 /// Errors  UsageError says what was given and what is allowed.
 inline Options parse_options(std::span<const char* const> arguments) {
-  Options options;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view argument = arguments[i];
-    if (argument == "--help" || argument == "-h") {
-      options.help = true;
-      continue;
-    }
-    const std::size_t equals = argument.find('=');
-    const std::string_view name = argument.substr(0, equals);
-    const auto flag = std::ranges::find(detail::flags, name, &detail::Flag::name);
-    if (flag == detail::flags.end()) {
-      throw UsageError(
-          fmt::format("unknown option \"{}\"; there are {}", name, detail::all_names()));
-    }
-    std::string_view value;
-    if (equals != std::string_view::npos) {
-      value = argument.substr(equals + 1);
-    } else if (i + 1 < arguments.size() && !std::string_view(arguments[i + 1]).starts_with("--")) {
-      value = arguments[++i];
-    }
-    detail::set(options, *flag, value);
-  }
+  const Options options = parse_flags<Options>(detail::flags, arguments);
   const auto full = [](const std::string& path) {
     return std::filesystem::absolute(path).lexically_normal();
   };
@@ -153,19 +64,10 @@ inline Options parse_options(std::span<const char* const> arguments) {
 
 /// What `--help` prints. `program` is the name that it was called by.
 inline std::string help_text(std::string_view program) {
-  std::string text = fmt::format(
-      "usage: {} [--flag value]...\n\n"
+  return flags_help<Options>(
+      detail::flags, program,
       "Trains a small MobileNetV3 on Fashion-MNIST, tests it, saves its weights, reads them back\n"
-      "into an encoder without a head and draws pictures, labels and feature maps on a sheet.\n\n",
-      program);
-  const Options defaults;
-  for (const detail::Flag& flag : detail::flags) {
-    const std::string value =
-        std::visit([&](auto member) { return fmt::format("{}", defaults.*member); }, flag.member);
-    text += fmt::format("  {:<16} {}\n{:19}(default {})\n",
-                        fmt::format("{} {}", flag.name, flag.value), flag.meaning, "", value);
-  }
-  return text + fmt::format("  {:<16} {}\n", "--help", "print this and stop");
+      "into an encoder without a head and draws pictures, labels and feature maps on a sheet.");
 }
 
 }  // namespace examples

@@ -10,7 +10,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <exception>
 #include <memory>
 #include <numbers>
 #include <optional>
@@ -28,6 +27,7 @@
 
 #include "contact_sheet.hpp"
 #include "fashion_mnist.hpp"
+#include "feature_maps.hpp"
 #include "options.hpp"
 #include "output_file.hpp"
 #include "progress_bar.hpp"
@@ -261,18 +261,10 @@ void draw_pictures(ContactSheet& sheet, const std::vector<std::int64_t>& chosen,
 /// Shapes  maps: (N, C, H, W), one row of N pictures.
 void draw_maps(ContactSheet& sheet, const torch::Tensor& maps) {
   const torch::Tensor by_channel = maps.transpose(0, 1).contiguous();  // (C, N, H, W)
-  const torch::Tensor flat = by_channel.flatten(1);                    // (C, N * H * W)
-  const auto rows = std::min<std::int64_t>(4, flat.size(0));
-  const torch::Tensor liveliest = std::get<1>(flat.std(1).topk(rows));
-  const torch::Tensor ordered = std::get<0>(liveliest.sort());
-  for (std::int64_t i = 0; i < rows; ++i) {
-    const auto channel = ordered[i].item<std::int64_t>();
-    const torch::Tensor row = by_channel[channel];  // (N, H, W)
-    // A few extreme values must not take the colours from all others.
-    const auto low = row.quantile(0.01).item<float>();
-    const auto high = row.quantile(0.99).item<float>();
-    const torch::Tensor scaled =
-        ((row - low) / std::max(high - low, 1e-6f)).clamp(0, 1).contiguous();
+  const torch::Tensor chosen = examples::liveliest_channels(by_channel, 4);
+  for (std::int64_t i = 0; i < chosen.size(0); ++i) {
+    const auto channel = chosen[i].item<std::int64_t>();
+    const torch::Tensor scaled = examples::in_unit_range(by_channel[channel]);  // (N, H, W)
     std::vector<std::span<const float>> squares;
     for (const torch::Tensor& map : scaled.unbind())
       squares.emplace_back(map.data_ptr<float>(), static_cast<std::size_t>(map.numel()));
@@ -354,22 +346,11 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    const std::span<const char* const> arguments(argv, static_cast<std::size_t>(argc));
-    const Options options = examples::parse_options(arguments.subspan(argc > 0 ? 1 : 0));
+  return examples::run_program(argc, argv, [](auto program, auto arguments) {
+    const Options options = examples::parse_options(arguments);
     if (options.help)
-      fmt::print("{}", examples::help_text(argc > 0 ? arguments[0] : "train"));
+      fmt::print("{}", examples::help_text(program));
     else
       run(options);
-    if (std::fflush(stdout) != 0) throw examples::OutputError("cannot write to standard output");
-    return 0;
-  } catch (const examples::UsageError& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    return 2;
-  } catch (const c10::Error& error) {
-    fmt::print(stderr, "error: {}\n", error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-  }
-  return 1;
+  });
 }

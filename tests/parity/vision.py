@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Our pictures, data and hashes against Pillow's, torchvision's and hashlib's own, live: all equal.
 
-    vision.py --tool PROGRAM [--weights FOLDER] [GROUP]
+    vision.py --tool PROGRAM [--classify PROGRAM] [--weights FOLDER] [GROUP]
 
 Without a group all of them run. Exit code 77: what the group needs is not installed.
 """
@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import random
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -29,6 +30,7 @@ from torchvision.transforms._presets import ImageClassification
 
 FILTERS = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
 TOOL = None
+CLASSIFY = None
 WEIGHTS = None
 
 
@@ -236,21 +238,100 @@ class Preprocess(Vision):
                 self.same_tensor(path, 232, 224)
 
 
+class Classify(Vision):
+    """The example's answer against torchvision's, with random weights."""
+
+    def run_example(self, *arguments):
+        if CLASSIFY is None:
+            self.skipTest("there is no --classify PROGRAM")
+        return subprocess.run([CLASSIFY, *arguments], capture_output=True, text=True,
+                              cwd=TOOL.folder)
+
+    def network(self, size, x):
+        """One whose logits for `x` leave several classes a chance, saved as SIZE.pth."""
+        torch.manual_seed(1)
+        model = parity.randomize(parity.torchvision_net(size), channels=3)
+        with torch.no_grad():
+            factor = 2 / model(x).std()
+            for parameter in model.classifier[3].parameters():
+                parameter *= factor
+        torch.save(model.state_dict(), TOOL.folder / f"{size}.pth")
+        return model
+
+    def test_top_5(self):
+        (TOOL.folder / "labels.txt").write_text("".join(f"label {i}\n" for i in range(1000)))
+        picture = noise(400, 300)
+        x = ImageClassification(crop_size=224)(picture).unsqueeze(0)
+        self.save(picture, "in.png")
+        for size in ("large", "small"):
+            model = self.network(size, x)
+            with self.case(size), torch.no_grad():
+                answer = self.run_example("--picture", "in.png", "--weights", f"{size}.pth",
+                                          "--arch", f"mobilenet_v3_{size}", "--labels",
+                                          "labels.txt", "--taps", "taps.png")
+                self.assertEqual(answer.returncode, 0, answer.stderr)
+                *lines, last = answer.stdout.splitlines()
+                self.check(last == "feature maps: taps.png", last)
+                probabilities, indices = model(x).softmax(1)[0].topk(5)
+                for line, probability, index in zip(lines, probabilities, indices, strict=True):
+                    per_cent, rest = line.split(" %  ")
+                    self.check(rest.endswith(f"  label {index}"), f"{line}, not label {index}")
+                    self.check(abs(float(per_cent) - 100 * probability.item()) < 0.006,
+                               f"{line}, not {100 * probability} %")
+                    self.check(rest.count("█") == int(30 * probability), f"{line}: the bar")
+                with Image.open(TOOL.folder / "taps.png") as taps:
+                    taps.load()
+                    self.check(taps.format == "PNG" and len(taps.getcolors(10**6)) > 500,
+                               "nothing is drawn")
+
+    def test_errors(self):
+        self.network("small", torch.rand(1, 3, 64, 64))
+        published = "mobilenet_v3_small-047dcff4.pth"
+        (TOOL.folder / published).write_bytes((TOOL.folder / "small.pth").read_bytes())
+        (TOOL.folder / "two.txt").write_text("a\nb\n")
+        (TOOL.folder / "cut.png").write_bytes(
+            (TOOL.folder / self.save(noise(20, 20), "in.png")).read_bytes()[:500])
+        good = {"--picture": "in.png", "--weights": "small.pth", "--arch": "mobilenet_v3_small"}
+        for status, expected, changes in (
+                (2, "--picture is needed", {"--picture": None}),
+                (2, "--weights is needed", {"--weights": None}),
+                (2, "--arch must say what network it is for", {"--arch": None}),
+                (2, 'mobilenet_v3_large, mobilenet_v3_small, but is "x"', {"--arch": "x"}),
+                (1, "none.png: No such file or directory", {"--picture": "none.png"}),
+                (1, "cannot read cut.png: it ends too early", {"--picture": "cut.png"}),
+                (1, "cannot read small.pth: it is not a PNG", {"--picture": "small.pth"}),
+                (1, "none.txt: No such file", {"--labels": "none.txt"}),
+                (1, "2 labels, but 1000 classes", {"--labels": "two.txt"}),
+                (1, "should begin with 047dcff4", {"--weights": published, "--arch": None}),
+                (1, "does not fit this network", {"--arch": "mobilenet_v3_large"}),
+                (1, 'there is no directory "none"', {"--taps": "none/taps.png"})):
+            with self.case(f"{changes}"):
+                words = [word for flag, value in (good | changes).items() if value is not None
+                         for word in (flag, value)]
+                answer = self.run_example(*words)
+                self.check(answer.returncode == status, f"status {answer.returncode}")
+                self.check(answer.stdout == "", f"printed {answer.stdout}")
+                self.check(answer.stderr.startswith("error: ") and expected in answer.stderr,
+                           f"{answer.stderr!r} has no {expected!r}")
+
+
 GROUPS = {group.__name__.lower(): group
-          for group in (Published, Hash, Decode, Resize, Preprocess)}
+          for group in (Published, Hash, Decode, Resize, Preprocess, Classify)}
 
 
 def main():
-    global TOOL, WEIGHTS
+    global TOOL, CLASSIFY, WEIGHTS
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True, type=pathlib.Path)
+    parser.add_argument("--classify", type=pathlib.Path, help="the example program")
     parser.add_argument("--weights", type=pathlib.Path,
                         default=os.environ.get("MNV3_SHARED_WEIGHTS") or
                         parity.REPOSITORY.parent / "shared" / "weights")
     parser.add_argument("group", nargs="?", choices=list(GROUPS))
     arguments = parser.parse_args()
     WEIGHTS = arguments.weights.resolve()
+    CLASSIFY = arguments.classify and arguments.classify.resolve()
     groups = [GROUPS[arguments.group]] if arguments.group else list(GROUPS.values())
     load = unittest.defaultTestLoader.loadTestsFromTestCase
     suite = unittest.TestSuite(load(group) for group in groups)
@@ -262,6 +343,8 @@ def main():
         sys.exit(f"{arguments.tool} ended with status {status}")
     if not result.wasSuccessful():
         sys.exit(1)
+    if len(result.skipped) == result.testsRun:
+        sys.exit(77)
 
 
 if __name__ == "__main__":
