@@ -43,7 +43,7 @@ def main():
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
 
-    if arguments.kind in ("find_package", "config_only"):
+    if arguments.kind in ("find_package", "config_only", "vision"):
         build_with_cmake(arguments, source, work, installed(arguments, work))
     elif arguments.kind == "add_subdirectory":
         build_with_cmake(arguments, source, work, f"-DMNV3_SOURCE={ROOT}")

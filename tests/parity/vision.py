@@ -13,10 +13,12 @@ import json
 import os
 import pathlib
 import random
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+import zlib
 
 import parity  # which ends with 77 where torchvision is not installed
 import PIL
@@ -50,6 +52,29 @@ def photos():
     if not found:
         print(f"NOT COMPARED: there are no photos in {folder}", file=sys.stderr)
     return found
+
+
+def png_of(picture, depth=8, interlaced=False):
+    """A PNG of the kinds that Pillow reads but does not write."""
+    width, height = picture.size
+    passes = [(0, 0, 1, 1)]
+    if interlaced:  # Adam7: first column and row, and the steps
+        passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
+                  (1, 0, 2, 2), (0, 1, 1, 2)]
+    scanlines = b""
+    for left, top, right, down in passes:
+        for y in range(top, height, down):
+            row = b"".join(bytes(picture.getpixel((x, y))) for x in range(left, width, right))
+            if depth == 16:
+                row = b"".join(bytes((value, 255 - value)) for value in row)
+            if row:
+                scanlines += b"\0" + row
+    header = struct.pack(">IIBBBBB", width, height, depth, 6 if picture.mode == "RGBA" else 2,
+                         0, 0, interlaced)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(scanlines)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks)
 
 
 class Vision(parity.Comparison):
@@ -135,6 +160,12 @@ class Decode(Vision):
                 self.compare(f"{colours}, one transparent", self.save(few, transparency=1))
         with self.case("transparent colour"):
             self.compare("RGB", self.save(base, transparency=base.getpixel((3, 3))))
+        with self.case("16 bits, interlaced"):
+            for picture in (base, modes["RGBA"], noise(1, 1), noise(3, 5)):
+                for depth, interlaced in ((16, False), (8, True), (16, True)):
+                    (TOOL.folder / "in.png").write_bytes(png_of(picture, depth, interlaced))
+                    self.compare(f"{picture.mode}, {picture.size}, {depth}, {interlaced}",
+                                 "in.png")
         with self.case("sizes"):
             for size in ((1, 1), (1, 300), (300, 1), (8, 8), (257, 129)):
                 self.compare(str(size), self.save(noise(*size)))
