@@ -9,6 +9,7 @@
 //   crop INPUT WIDTH HEIGHT OUTPUT
 //   preprocess INPUT RESIZE CROP FILTER OUTPUT
 
+#include <algorithm>
 #include <exception>
 #include <fstream>
 #include <functional>

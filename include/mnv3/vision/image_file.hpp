@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <filesystem>
@@ -21,7 +22,7 @@ namespace mnv3 {
 /// Decodes a PNG, a JPEG, or a binary PPM or PGM, whichever the first bytes say.
 ///
 /// The pixels are those that Pillow's `Image.open(...).convert("RGB")` gives, except that 16-bit
-/// grey is scaled where Pillow clips it.
+/// grey is scaled where Pillow clips it. The orientation that a camera noted is not applied.
 ///
 /// Errors  VisionError if it is damaged, ends too early, is of another kind, or has more than
 ///         `max_pixels`.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <mnv3/config/preset.hpp>
@@ -61,11 +62,12 @@ inline std::vector<FilterWindow> filter_windows(int from, int to, Interpolation 
       exact.push_back(filter_at(interpolation, (x - centre + 0.5) * (1 / stretch)));
       sum += exact.back();
     }
-    FilterWindow& window = windows.emplace_back(static_cast<std::size_t>(begin));
+    FilterWindow window{.first = static_cast<std::size_t>(begin), .weights = {}};
     for (const double weight : exact) {
       const double scaled = (sum != 0 ? weight / sum : weight) * (1 << weight_bits);
       window.weights.push_back(static_cast<std::int32_t>(scaled + (scaled < 0 ? -0.5 : 0.5)));
     }
+    windows.push_back(std::move(window));
   }
   return windows;
 }
