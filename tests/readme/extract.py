@@ -2,7 +2,7 @@
 """Writes the C++ of a README to a file: extract.py README.md OUTPUT
 
 There is one program. Other blocks are added behind it: structs as they are, statements in functions
-that have a network and pictures.
+that have a network and pictures, what they include in front of all.
 """
 
 import re
@@ -18,6 +18,9 @@ parts = [programs[0]]
 for number, block in enumerate(blocks):
     if block in programs:
         continue
+    includes = re.findall(r"^#include .*$", block, re.MULTILINE)
+    parts[:0] = includes
+    block = re.sub(r"^#include .*\n+", "", block, flags=re.MULTILINE)
     if not block.startswith("struct"):
         block = f"""[[maybe_unused]] static void part_{number}(
     mnv3::MobileNetV3<mnv3::LargeArch>& net, const torch::Tensor& pictures) {{
