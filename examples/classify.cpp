@@ -144,12 +144,19 @@ struct Architecture {
 };
 
 template <class Arch>
-constexpr Architecture architecture(std::string_view name) {
-  return {name, &mnv3::definition_of<Arch>, {}, classify<Arch>};
+constexpr Architecture architecture(std::string_view name,
+                                    const mnv3::ImageClassification& preset = {}) {
+  return {name, &mnv3::definition_of<Arch>, preset, classify<Arch>};
 }
 
+/// Google's weights take RGB in [-1, 1].
+constexpr mnv3::ImageClassification from_tensorflow{.mean = {0.5, 0.5, 0.5},
+                                                    .std = {0.5, 0.5, 0.5}};
+
 constexpr std::array architectures{architecture<mnv3::LargeArch>("mobilenet_v3_large"),
-                                   architecture<mnv3::SmallArch>("mobilenet_v3_small")};
+                                   architecture<mnv3::SmallArch>("mobilenet_v3_small"),
+                                   architecture<mnv3::timm::tf_mobilenetv3_small_100>(
+                                       "tf_mobilenetv3_small_100", from_tensorflow)};
 
 // ------------------------------------------------------------------------- main --
 

@@ -77,6 +77,19 @@ def png_of(picture, depth=8, interlaced=False):
         for kind, data in chunks)
 
 
+def read_safetensors(path):
+    data = path.read_bytes()
+    begin = 8 + struct.unpack_from("<Q", data)[0]
+    dtypes = {"F32": torch.float32, "I64": torch.int64}
+    tensors = {}
+    for name, entry in json.loads(data[8:begin]).items():
+        if name != "__metadata__":
+            first, last = (begin + offset for offset in entry["data_offsets"])
+            values = torch.frombuffer(bytearray(data[first:last]), dtype=dtypes[entry["dtype"]])
+            tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
 class Vision(parity.Comparison):
     @classmethod
     def tearDownClass(cls):
@@ -315,6 +328,30 @@ class Classify(Vision):
                     self.check(taps.format == "PNG" and len(taps.getcolors(10**6)) > 500,
                                "nothing is drawn")
 
+    def test_real(self):
+        """Google's weights on photographs, against what timm says of them."""
+        folder = WEIGHTS / "tf_mobilenetv3_small_100"
+        file, labels = folder / "tf_mobilenetv3_small_100.safetensors", "imagenet_1000_labels.txt"
+        if not file.exists() or not photos():
+            print(f"SKIPPED, NOTHING WAS COMPARED: there is no {file}", file=sys.stderr)
+            self.skipTest(f"there is no {file}")
+        torch.save(read_safetensors(file), TOOL.folder / "real.pth")
+        expected = json.loads((folder / "expected.json").read_text())
+        pictures = [p for p in expected["images"]
+                    if p["file"] in ("bird.png", "coffee.png", "hot_dog.jpg", "parrot.jpg")]
+        for picture in pictures:
+            with self.case(picture["file"]):
+                answer = self.run_example(
+                    "--picture", WEIGHTS.parent / "photos" / picture["file"], "--weights",
+                    "real.pth", "--arch", expected["model"], "--labels", folder / labels)
+                self.assertEqual(answer.returncode, 0, answer.stderr)
+                print(answer.stdout.splitlines()[0])
+                for line, best in zip(answer.stdout.splitlines(), picture["top5"], strict=True):
+                    per_cent, rest = line.split(" %  ")
+                    self.check(rest.endswith(f"  {best['label']}"), f"{line}, not {best['label']}")
+                    self.check(abs(float(per_cent) - 100 * best["prob"]) < 0.006,
+                               f"{line}, not {best['prob']}")
+
     def test_errors(self):
         self.network("small", torch.rand(1, 3, 64, 64))
         published = "mobilenet_v3_small-047dcff4.pth"
@@ -322,12 +359,13 @@ class Classify(Vision):
         (TOOL.folder / "two.txt").write_text("a\nb\n")
         (TOOL.folder / "cut.png").write_bytes(
             (TOOL.folder / self.save(noise(20, 20), "in.png")).read_bytes()[:500])
+        names = "mobilenet_v3_large, mobilenet_v3_small, tf_mobilenetv3_small_100"
         good = {"--picture": "in.png", "--weights": "small.pth", "--arch": "mobilenet_v3_small"}
         for status, expected, changes in (
                 (2, "--picture is needed", {"--picture": None}),
                 (2, "--weights is needed", {"--weights": None}),
                 (2, "--arch must say what network it is for", {"--arch": None}),
-                (2, 'mobilenet_v3_large, mobilenet_v3_small, but is "x"', {"--arch": "x"}),
+                (2, f'--arch must be one of {names}, but is "x"', {"--arch": "x"}),
                 (1, "none.png: No such file or directory", {"--picture": "none.png"}),
                 (1, "cannot read cut.png: it ends too early", {"--picture": "cut.png"}),
                 (1, "cannot read small.pth: it is not a PNG", {"--picture": "small.pth"}),
