@@ -23,7 +23,8 @@ for number, block in enumerate(blocks):
     block = re.sub(r"^#include .*\n+", "", block, flags=re.MULTILINE)
     if not block.startswith("struct"):
         block = f"""[[maybe_unused]] static void part_{number}(
-    mnv3::MobileNetV3<mnv3::LargeArch>& net, const torch::Tensor& pictures) {{
+    [[maybe_unused]] mnv3::MobileNetV3<mnv3::LargeArch>& net,
+    [[maybe_unused]] const torch::Tensor& pictures) {{
 {block}}}
 """
     parts.append(block)
