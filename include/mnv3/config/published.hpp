@@ -15,7 +15,8 @@ namespace mnv3 {
 
 /// The hex digits in the name of a weights file, the first ones of its SHA-256: "8738ca79" of
 /// "mobilenet_v3_large-8738ca79.pth". At least eight, small letters, after a hyphen and before the
-/// extension; empty where the name has none. `path` may have folders.
+/// extension; empty where the name has none, or no letter among them: that is a date or a step (and
+/// one hash of 43). `path` may have folders.
 /// Source  torchvision 0.14.1 and torch 1.13.1 hub.py L77 name their files so.
 constexpr std::string_view hash_in_name(std::string_view path) {
   std::string_view name = path.substr(path.rfind('/') + 1);
@@ -25,7 +26,8 @@ constexpr std::string_view hash_in_name(std::string_view path) {
   const std::string_view digits = name.substr(hyphen + 1);
   constexpr std::size_t fewest = 8, most = 64;
   const bool is_hash = digits.size() >= fewest && digits.size() <= most &&
-                       digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+                       digits.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
+                       digits.find_first_of("abcdef") != std::string_view::npos;
   return is_hash ? digits : std::string_view{};
 }
 

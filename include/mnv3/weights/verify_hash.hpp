@@ -66,7 +66,7 @@ inline bool verify_hash(const std::filesystem::path& path) {
     throw WeightsError(fmt::format(
         "mnv3: {} is not the file that its name promises: its SHA-256 should begin with {}, but is "
         "{}. It is damaged or was changed: get it again from where it was published. If those "
-        "digits are not a hash (a date, a step), rename the file or pass {{.verify_hash = false}}",
+        "digits are not a hash, rename the file or pass {{.verify_hash = false}}",
         path.string(), wanted, found));
   }
   return true;

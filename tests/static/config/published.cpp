@@ -20,6 +20,7 @@ static_assert(hash_in_name("net-8738ca7.pth").empty());
 static_assert(hash_in_name("net-8738ca79-best.pth").empty());
 static_assert(hash_in_name("net_8738ca79.pth").empty());
 static_assert(hash_in_name("net-8738ca79/model.pth").empty());
+static_assert(hash_in_name("net-20240131.pth").empty());
 static_assert(hash_in_name("").empty() && hash_in_name("-").empty() && hash_in_name(".").empty());
 constexpr std::string_view digits64 =
     "x-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad.pth";
