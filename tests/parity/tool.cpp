@@ -5,11 +5,13 @@
 //   forward NET DTYPE MODE SEED WEIGHTS INPUTS OUTPUTS   MODE: eval or train
 //   deploy NET WEIGHTS INPUTS OUTPUTS                    straight from the file, for each instruction set
 //   resave NET WEIGHTS OUTPUT                            loads and saves again
+//   attempt NET WEIGHTS REPORT OUTPUT [PREFIX]           loads what may be a hostile file
 //   init NET SEED OUTPUT                                 saves a freshly initialised network
 //   keys NET OUTPUT                                      writes "name shape dtype" from the table
 //   print NET OUTPUT                                     writes the module tree
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
@@ -75,6 +77,17 @@ struct UnusualArch {
   static constexpr Padding padding = Padding::same;
 };
 
+/// Large enough to have every kind of layer, small enough for thousands of files.
+struct TinyArch {
+  using enum Activation;
+  static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
+      {16, 3, 16, 16, true, RE, 2, 1},
+      {16, 3, 24, 24, false, HS, 1, 1},
+  });
+  static constexpr int last_channel = 32;
+  static constexpr int num_classes = 10;
+};
+
 using AllOfLarge =
     taps<after<0>, after<1>, after<2>, after<3>, after<4>, after<5>, after<6>, after<7>, after<8>,
          after<9>, after<10>, after<11>, after<12>, after<13>, after<14>, after<15>, after<16>>;
@@ -84,7 +97,7 @@ using AllOfSmall = taps<after<0>, after<1>, after<2>, after<3>, after<4>, after<
 /// One network, with its type behind plain functions.
 struct Instance {
   std::shared_ptr<torch::nn::Module> module;
-  std::function<void(const std::string& path)> load;
+  std::function<LoadReport(const std::string& path, const LoadOptions& options)> load;
   std::function<void(const std::string& path)> save;
   std::function<std::vector<torch::Tensor>(const torch::Tensor& x)> forward;
   std::function<std::string()> print;
@@ -109,7 +122,8 @@ Instance make() {
   MobileNetV3<Arch, Taps> net;
   return {
       .module = net.ptr(),
-      .load = [net](const std::string& path) mutable { load(net, path); },
+      .load = [net](const std::string& path,
+                    const LoadOptions& options) mutable { return load(net, path, options); },
       .save = [net](const std::string& path) { save(net, path); },
       .forward = [net](const torch::Tensor& x) mutable { return as_vector(net->forward(x)); },
       .print = [net] { return fmt::format("{}\n", net); },
@@ -158,6 +172,8 @@ const std::map<std::string, Network>& networks() {
       {"unusual", network<UnusualArch>()},
       {"tf_small_real", deployable_network<timm::tf_mobilenetv3_small_100, TimmTaps>()},
       {"rvm", network<RvmArch, RvmTaps>()},
+      {"tiny", network<TinyArch>()},
+      {"tiny_encoder", network<TinyArch, taps<after<3>>>()},
       {"large_all", network<LargeArch, AllOfLarge>()},
       {"small_all", deployable_network<SmallArch, AllOfSmall>()},
       {"large_inside", network<LargeArch, taps<expansion<4>, after<4>, expansion<13>>>()},
@@ -178,7 +194,7 @@ torch::Tensor strides_of(const torch::Tensor& x) {
 
 std::map<std::string, torch::Tensor> read_all(const std::string& path) {
   std::map<std::string, torch::Tensor> tensors;
-  const PthReader file(path);
+  const CheckpointReader file(path);
   for (const TensorEntry& entry : file.entries()) tensors.emplace(entry.name, file.read(entry));
   return tensors;
 }
@@ -190,7 +206,7 @@ void forward(const Network& network, std::istream& arguments) {
   const bool train = mode == "train";
   const Instance net = network.make();
   net.module->to(dtype_named(dtype));
-  net.load(weights);
+  net.load(weights, {});
   net.module->train(train);
 
   const std::map<std::string, torch::Tensor> given = read_all(inputs);
@@ -240,7 +256,51 @@ void resave(const Network& network, std::istream& arguments) {
   std::string weights, output;
   arguments >> weights >> output;
   const Instance net = network.make();
-  net.load(weights);
+  net.load(weights, {});
+  net.save(output);
+}
+
+/// The most memory that the process has had at once, in kB.
+long peak_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::stol(line.substr(6));
+  return 0;
+}
+
+/// Writes to REPORT, one a line: whether the network's values changed, the seconds, the kB by which
+/// the memory grew, and the error if there was one, else what was found. To OUTPUT goes the network.
+void attempt(const Network& network, std::istream& arguments) {
+  std::string weights, report, output, prefix;
+  arguments >> weights >> report >> output;
+  LoadOptions options;
+  if (arguments >> prefix) options.prefix = prefix;
+  torch::manual_seed(1);
+  const Instance net = network.make();
+  NamedTensors before = state_dict(*net.module);
+  for (auto& [name, tensor] : before) tensor = tensor.clone();
+
+  std::ofstream("/proc/self/clear_refs") << 5;  // the peak is what there is now
+  const long memory = peak_memory();
+  const auto start = std::chrono::steady_clock::now();
+  std::string found;
+  try {
+    const LoadReport loaded = net.load(weights, options);
+    found =
+        fmt::format("loaded: {} tensors, {}, prefix \"{}\", scheme \"{}\"", loaded.loaded.size(),
+                    name_of(loaded.format), loaded.prefix, loaded.key_scheme);
+  } catch (const WeightsError& error) {
+    found = error.what();
+    std::replace(found.begin(), found.end(), '\n', ' ');
+  }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const long growth = peak_memory() - memory;
+  const NamedTensors after = state_dict(*net.module);
+  bool is_changed = false;
+  for (std::size_t i = 0; i < after.size(); ++i)
+    is_changed |= !torch::equal(after[i].second, before[i].second);
+  std::ofstream(report) << fmt::format("{:d}\n{}\n{}\n{}\n", is_changed, seconds.count(), growth,
+                                       found);
   net.save(output);
 }
 
@@ -269,7 +329,7 @@ void print(const Network& network, std::istream& arguments) {
 
 void obey(const std::string& line) {
   static const std::map<std::string, void (*)(const Network&, std::istream&)> commands{
-      {"forward", forward}, {"deploy", run_deployed}, {"resave", resave},
+      {"forward", forward}, {"deploy", run_deployed}, {"resave", resave}, {"attempt", attempt},
       {"init", init},       {"keys", list_keys},      {"print", print}};
   std::istringstream arguments(line);
   std::string command, name;

@@ -186,9 +186,9 @@ Deployed<Arch, Taps> deploy(const MobileNetV3<Arch, Taps>& net) {
 template <architecture Arch, class Taps = taps<>>
 Deployed<Arch, Taps> deploy(const std::filesystem::path& path, const LoadOptions& options = {}) {
   TORCH_CHECK(
-      !options.allow_missing && !options.allow_mismatched,
-      "mnv3: deploy from a file takes no allow_missing and no allow_mismatched: there is no "
-      "network whose values could stay; load into a MobileNetV3 and deploy that");
+      !options.allow_missing && !options.allow_mismatched && !options.adapt_classes,
+      "mnv3: deploy from a file takes no allow_missing, no allow_mismatched and no adapt_classes: "
+      "there is no network whose values could stay; load into a MobileNetV3 and deploy that");
   const NamedTensors tensors = detail::empty_state_dict<Arch, Taps>();
   const Definition& net = definition_of<Arch>;
   detail::load_into(tensors, net, net.settings.names, path, options);

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <map>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,7 +16,7 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/conventions.hpp>
 #include <mnv3/config/keys.hpp>
-#include <mnv3/weights/error.hpp>
+#include <mnv3/weights/naming.hpp>
 #include <mnv3/weights/state_dict.hpp>
 #include <mnv3/weights/tensor_entry.hpp>
 
@@ -40,14 +37,6 @@ constexpr std::string_view name_of(Names names) {
   return names == Names::timm ? "timm" : "torchvision";
 }
 
-/// The tensors of a whole network, as files of one family have them.
-inline std::vector<Key> keys_named(const Definition& net, Names names) {
-  std::vector<Key> keys;
-  for_each_key(
-      net, [&](const Key& key) { keys.push_back(key); }, names);
-  return keys;
-}
-
 /// What refuses a file whose names, behind `prefix`, are those of a network that none of ours
 /// computes. Empty: nothing does.
 /// Source  d-li14/mobilenetv3.pytorch mobilenetv3.py: `features.4.conv.5.fc.0.weight`.
@@ -62,23 +51,6 @@ inline std::string_view reason_against(std::span<const TensorEntry> entries,
              "do, and would give other numbers. Use weights of torchvision or timm";
   }
   return {};
-}
-
-/// Whose names a file has behind `prefix`: those of which there are more, `otherwise` if equally
-/// many.
-inline Names names_in(std::span<const TensorEntry> entries, std::string_view prefix,
-                      const Definition& net, Names otherwise) {
-  const auto count = [&](Names names) {
-    std::set<std::string, std::less<>> known;
-    for (const Key& key : keys_named(net, names)) known.emplace(key.name.view());
-    return std::ranges::count_if(entries, [&](const TensorEntry& entry) {
-      return entry.name.starts_with(prefix) && known.contains(entry.name.substr(prefix.size()));
-    });
-  };
-  const auto torchvision = count(Names::torchvision);
-  const auto timm = count(Names::timm);
-  if (torchvision == timm) return otherwise;
-  return torchvision > timm ? Names::torchvision : Names::timm;
 }
 
 inline std::string described_conventions(double eps, Padding padding) {
@@ -110,27 +82,6 @@ inline std::string difference_from(const Definition& net, Names names) {
       "allow_other_family",
       name_of(names), theirs, described_conventions(s.batch_norm_eps, s.padding),
       names == Names::timm ? " (mnv3::timm::...)" : "");
-}
-
-/// Gives what is known of `entries`, behind `prefix`, torchvision's names and shapes instead of
-/// those of `from`.
-inline void to_module_names(std::vector<TensorEntry>& entries, std::string_view prefix,
-                            const Definition& net, Names from) {
-  const std::vector<Key> theirs = keys_named(net, from);
-  const std::vector<Key> ours = keys_named(net, Names::torchvision);
-  std::map<std::string_view, const Key*> by_name;
-  for (std::size_t i = 0; i < theirs.size(); ++i) by_name.emplace(theirs[i].name.view(), &ours[i]);
-  for (TensorEntry& entry : entries) {
-    if (!entry.name.starts_with(prefix)) continue;
-    const auto found = by_name.find(std::string_view(entry.name).substr(prefix.size()));
-    if (found == by_name.end()) continue;
-    const Key& key = *found->second;
-    entry.name = std::string(prefix).append(key.name.view());
-    while (entry.shape.size() > key.rank && entry.shape.back() == 1) {  // a 1x1 convolution
-      entry.shape.pop_back();
-      entry.strides.pop_back();
-    }
-  }
 }
 
 /// The tensors of a network as its own family's files have them: of `tensors`, which are named as in

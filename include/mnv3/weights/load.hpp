@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -12,76 +13,113 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/conventions.hpp>
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/keys.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
+#include <mnv3/weights/adapt.hpp>
+#include <mnv3/weights/checkpoint_reader.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/family.hpp>
-#include <mnv3/weights/pth_reader.hpp>
+#include <mnv3/weights/name_file.hpp>
+#include <mnv3/weights/naming.hpp>
 #include <mnv3/weights/report.hpp>
 #include <mnv3/weights/state_dict.hpp>
 #include <mnv3/weights/verify_hash.hpp>
 
 namespace mnv3 {
 
-/// How strict `load` is. The default is Python's `strict=True`, except that what the network's taps
-/// do not need may be in the file.
+/// How strict `load` is, and what it may change. The default is Python's `strict=True`, except that
+/// what the network's taps do not need may be in the file.
 struct LoadOptions {
-  /// Stripped from the file's names: "backbone.", "module.", "model.". Names without it are
-  /// ignored.
-  std::string prefix{};
+  /// What stands before the names in the file: "model.", "state_dict.module.backbone.". Names
+  /// without it are ignored. Not given, it is found, if only one would do.
+  std::optional<std::string> prefix{};
   bool allow_missing = false;     ///< Keep the network's own values for what the file lacks.
   bool allow_unexpected = false;  ///< Ignore names that the architecture does not know.
   bool allow_mismatched = false;  ///< Keep the network's own values where the shapes differ.
   /// Take weights under another family's names although what it publishes computes otherwise.
   bool allow_other_family = false;
   bool verify_hash = true;  ///< Compare the digits in the file's name, if any: see `verify_hash`.
+
+  /// Make a stem for pictures of another number of channels out of one for RGB: for one channel
+  /// the sum over the three, for n the three over and over, scaled by 3 / n.
+  bool adapt_input_channels = false;
+  /// Keep the network's own last Linear where the file's is for another number of classes.
+  bool adapt_classes = false;
+  /// How many classes the file's last Linear has before those of the network: 1 where class 0 of
+  /// 1001 is the background.
+  std::int64_t label_offset = 0;
 };
 
 namespace detail {
 
-/// What stands before the first of the network's names, in either family's, that the file has.
-inline std::optional<std::string> find_prefix(std::span<const TensorEntry> entries,
-                                              const Definition& net) {
-  for (const Names names : {Names::torchvision, Names::timm})
-    for (const Key& key : keys_named(net, names))
-      for (const TensorEntry& entry : entries) {
-        if (!entry.name.ends_with(key.name.view())) continue;
-        const std::string before = entry.name.substr(0, entry.name.size() - key.name.view().size());
-        if (before.empty() || before.ends_with('.')) return before;
-      }
-  return std::nullopt;
-}
+/// A tensor of the file, or a part of it, and the tensor of the network that takes its values.
+struct Transfer {
+  torch::Tensor target;
+  TensorEntry entry;
+  bool adapts_channels = false;
+};
 
-/// Sorts every name of the file and of `targets` into a report; `to_load` gets what fits.
-inline LoadReport compare(std::span<const TensorEntry> entries, const NamedTensors& targets,
-                          const Definition& net, const std::string& prefix,
-                          std::vector<std::pair<torch::Tensor, const TensorEntry*>>& to_load) {
+/// Sorts every name of the file and of `targets` into a report; `transfers` gets what fits.
+inline LoadReport compare(const CheckpointReader& file, const NamedTensors& targets,
+                          const Definition& net, const Naming& naming, const KeyScheme& scheme,
+                          const LoadOptions& options, std::vector<Transfer>& transfers) {
   std::set<std::string, std::less<>> known;
   for_each_key(net, [&](const Key& key) { known.emplace(key.name.view()); });
-  const std::map<std::string, torch::Tensor> wanted(targets.begin(), targets.end());
+  const std::map<std::string, torch::Tensor, std::less<>> wanted(targets.begin(), targets.end());
+  const Adapter adapter(net);
 
   LoadReport report;
+  report.prefix = naming.prefix;
+  report.key_scheme = scheme.title;
   std::set<std::string> found;
-  for (const TensorEntry& entry : entries) {
-    if (!entry.name.starts_with(prefix)) {
+  for (const TensorEntry& entry : file.entries()) {
+    if (!entry.name.starts_with(naming.prefix)) {
       report.outside_prefix.push_back(entry.name);
       continue;
     }
-    const std::string name = entry.name.substr(prefix.size());
+    const std::string_view bare = std::string_view(entry.name).substr(naming.prefix.size());
+    const std::optional<std::string> module_name = scheme.to_module(bare);
+    if (!module_name) {
+      report.unexpected.emplace_back(bare);
+      continue;
+    }
+    const std::string& name = *module_name;
     const auto target = wanted.find(name);
     if (target == wanted.end()) {
       (known.contains(name) ? report.unused : report.unexpected).push_back(name);
       continue;
     }
-    found.insert(name);
-    if (target->second.sizes().vec() != entry.shape) {
-      report.mismatched.push_back({name, entry.shape, target->second.sizes().vec()});
-    } else {
+    if (!found.insert(name).second)
+      throw WeightsError(fmt::format("mnv3: cannot load {}: two of its tensors are {}",
+                                     file.path().string(), name));
+    Transfer transfer{.target = target->second, .entry = entry};
+    const std::vector<std::int64_t> shape = target->second.sizes().vec();
+    transfer.entry.shape = without_1x1(entry.shape, shape.size(), scheme);
+    transfer.entry.strides.resize(transfer.entry.shape.size());
+    const std::vector<std::int64_t> in_file = transfer.entry.shape;
+    const bool needs_shift = options.label_offset != 0 && adapter.is_last(name);
+    if (needs_shift && adapter.shift_labels(transfer.entry, shape, options.label_offset))
+      report.adapted.push_back(
+          {name, fmt::format("classes {} to {} of the file's {}", options.label_offset,
+                             options.label_offset + shape[0] - 1, in_file[0])});
+    if (transfer.entry.shape == shape && (!needs_shift || in_file != shape)) {
       report.loaded.push_back(name);
-      to_load.emplace_back(target->second, &entry);
+      transfers.push_back(std::move(transfer));
+    } else if (options.adapt_input_channels && adapter.can_adapt_channels(name, in_file, shape)) {
+      transfer.adapts_channels = true;
+      report.loaded.push_back(name);
+      report.adapted.push_back({name, describe_channels(shape[1])});
+      transfers.push_back(std::move(transfer));
+    } else if (options.adapt_classes && adapter.is_for_other_classes(name, in_file, shape)) {
+      report.adapted.push_back(
+          {name, fmt::format("not loaded: {} classes in the file, {} here", in_file[0], shape[0])});
+    } else {
+      report.mismatched.push_back({name, in_file, shape});
     }
   }
   for (const auto& [name, tensor] : targets)
@@ -89,58 +127,95 @@ inline LoadReport compare(std::span<const TensorEntry> entries, const NamedTenso
   return report;
 }
 
+/// What `report` has that `options` does not allow, in words; empty if there is nothing.
+inline std::string list_faults(const LoadReport& report, const CheckpointReader& file,
+                               const Wanted& wanted, const Definition& net,
+                               std::span<const KeyScheme> schemes, const LoadOptions& options) {
+  std::string wrong;
+  if (!options.allow_missing) wrong += list_names("missing", report.missing);
+  if (!options.allow_unexpected) wrong += list_names("unexpected", report.unexpected);
+  if (!options.allow_mismatched) {
+    wrong += list_mismatches(report.mismatched);
+    const Adapter adapter(net);
+    for (const ShapeMismatch& m : report.mismatched)
+      wrong += adapter.suggest(m.name, m.in_file, m.in_network);
+  }
+  if (report.loaded.empty()) {
+    wrong += "\n  none of the file's tensors would be loaded";
+    const auto namings = find_namings(file.entries(), wanted, schemes, std::nullopt);
+    if (!namings.empty() && namings[0].prefix != report.prefix)
+      wrong += fmt::format("; there are fitting names behind \"{0}\": pass {{.prefix = \"{0}\"}}",
+                           namings[0].prefix);
+  }
+  return wrong;
+}
+
 /// `load` for tensors that need not belong to a module: writes to those of `targets`, which are
-/// named as in the state dict of the module `net` or of a part of it. `own` are the names of the
-/// family whose conventions `net` has.
+/// named as in the state dict of the module `net` or of a part of it. `own` is the family whose
+/// conventions `net` has.
 inline LoadReport load_into(const NamedTensors& targets, const Definition& net, Names own,
                             const std::filesystem::path& path, const LoadOptions& options) {
   if (options.verify_hash) verify_hash(path);
-  PthReader file(path);
-  std::vector<TensorEntry> entries = file.entries();
-  if (const std::string_view reason = reason_against(entries, options.prefix); !reason.empty())
+  const CheckpointReader file(path);
+  Wanted wanted;
+  for (const auto& [name, tensor] : targets) wanted.emplace(name, tensor.sizes().vec());
+  const std::vector<KeyScheme> schemes = key_schemes(net, own);
+  const Naming naming = name_file_in_errors(
+      "load", path, [&] { return choose_naming(file.entries(), wanted, schemes, options.prefix); });
+  const KeyScheme& scheme = schemes[naming.scheme];
+  if (const std::string_view reason = reason_against(file.entries(), naming.prefix);
+      !reason.empty())
     throw WeightsError(fmt::format("mnv3: cannot load {}: {}", path.string(), reason));
-  const std::optional<std::string> prefix = find_prefix(entries, net);
-  const Names names = names_in(entries, options.prefix, net, own);
-  to_module_names(entries, options.prefix, net, names);
-  std::vector<std::pair<torch::Tensor, const TensorEntry*>> to_load;
-  LoadReport report = compare(entries, targets, net, options.prefix, to_load);
-
+  std::vector<Transfer> transfers;
+  LoadReport report = compare(file, targets, net, naming, scheme, options, transfers);
   std::string wrong;
-  if (names != own && !options.allow_other_family) wrong += difference_from(net, names);
-  if (!options.allow_missing) wrong += list_names("missing", report.missing);
-  if (!options.allow_unexpected) wrong += list_names("unexpected", report.unexpected);
-  if (!options.allow_mismatched) wrong += list_mismatches(report.mismatched);
-  if (report.loaded.empty()) {
-    wrong += "\n  none of the file's tensors would be loaded";
-    if (prefix && *prefix != options.prefix)
-      wrong += fmt::format("; there are fitting names behind \"{0}\": pass {{.prefix = \"{0}\"}}",
-                           *prefix);
-  }
-  if (!wrong.empty()) {
+  if (scheme.names != own && !options.allow_other_family)
+    wrong += difference_from(net, scheme.names);
+  wrong += list_faults(report, file, wanted, net, schemes, options);
+  if (!wrong.empty())
     throw LoadError(fmt::format("mnv3: {} does not fit this network; nothing was loaded{}",
                                 path.string(), wrong),
                     std::move(report));
-  }
 
-  // Everything is read before anything is written, so that a bad file changes nothing.
-  std::vector<std::pair<torch::Tensor, torch::Tensor>> staged;
-  for (auto& [target, entry] : to_load)
-    staged.emplace_back(target, file.read(*entry).to(target.options()));
-  const torch::NoGradGuard no_grad;
-  for (auto& [target, value] : staged) target.copy_(value);
+  // A bad file must change nothing, and there may be no room for a second copy of the weights. So
+  // what is needed of the file is read twice: first through, for what its check sums and the disk
+  // have to say, and then into the network's own memory, tensor by tensor. All that is left to go
+  // wrong then is that somebody changes the file in between.
+  std::vector<const TensorEntry*> needed;
+  for (const Transfer& transfer : transfers) needed.push_back(&transfer.entry);
+  file.check(needed);
+  try {
+    for (const Transfer& transfer : transfers) {
+      if (transfer.adapts_channels)
+        adapt_channels(file.read(transfer.entry), transfer.target);
+      else
+        file.read_into(transfer.entry, transfer.target);
+    }
+  } catch (const WeightsError& error) {
+    throw WeightsError(fmt::format(
+        "{}. It was whole a moment ago, so somebody is changing it. The network is partly loaded",
+        error.what()));
+  }
+  report.format = file.format();
+  report.bytes_read = file.bytes_read();
   return report;
 }
 
 }  // namespace detail
 
-/// Loads the weights that `net` needs from a file written by Python's `torch.save`: a state dict,
-/// or a checkpoint that holds one (then `prefix` is its key and a dot: "model.").
+/// Loads the weights that `net` needs from a file: what Python's `torch.save` or `torch.jit.save`
+/// wrote, or a safetensors file. The file's content says which, not its name.
+///
+/// What surrounds the state dict is found: a checkpoint's key ("model", "state_dict"), a prefix
+/// ("module.", "backbone."), a backbone without "features.". Two that would do are an error; then
+/// say which by `options.prefix`.
 ///
 /// Names may be torchvision's or timm's. Those of the family that `Arch` does not say it is of are
 /// taken if what that family publishes computes as `Arch` does.
 ///
 /// Values are converted to the network's dtype and device. All or nothing: if this throws, the
-/// network has the weights it had.
+/// network has the weights it had. Only what is needed is read from the file, and no more than one
+/// tensor is ever held beside the network.
 ///
 /// Errors  LoadError, a WeightsError, if names or shapes do not fit and `options` does not allow
 ///         it, or if nothing would be loaded at all; it lists them. WeightsError if the file cannot

@@ -34,12 +34,15 @@ class Reader {
     empty_tuple_ = make(Kind::tuple);
     for (Op op = in_.first_op(); op != Op::stop; op = in_.next_op()) step(op);
     document_.root = pop();
+    document_.size = in_.position();
     return std::move(document_);
   }
 
  private:
-  // Far more than any checkpoint has; it bounds the memory that a small file can ask for.
-  static constexpr std::size_t max_values = std::size_t{1} << 22;
+  // Far more than any checkpoint has: some 25 values a tensor are usual. They bound the memory that
+  // a file can ask for, to some 50 MB.
+  static constexpr std::size_t max_values = std::size_t{1} << 18;
+  static constexpr std::size_t max_items = std::size_t{1} << 20;  // in all its containers
 
   void step(Op op) {
     // clang-format off
@@ -67,7 +70,7 @@ class Reader {
       case Op::binbytes8:
       case Op::bytearray8: return push_text(Kind::bytes, in_.number<std::uint64_t>());
 
-      case Op::mark: return marks_.push_back(stack_.size());
+      case Op::mark: return mark();
       case Op::pop: return pop_or_unmark();
       case Op::pop_mark: return static_cast<void>(pop_to_mark());
       case Op::dup: return push(top());
@@ -111,7 +114,10 @@ class Reader {
 
   // The stack. What lies below the topmost mark is out of reach.
 
-  void push(Value* value) { stack_.push_back(value); }
+  void push(Value* value) {
+    if (stack_.size() >= max_values) in_.fail("has too many values");
+    stack_.push_back(value);
+  }
 
   Value* top() const {
     if (stack_.size() <= (marks_.empty() ? 0 : marks_.back()))
@@ -125,10 +131,16 @@ class Reader {
     return value;
   }
 
+  void mark() {
+    if (marks_.size() >= max_values) in_.fail("has too many marks");
+    marks_.push_back(stack_.size());
+  }
+
   std::vector<const Value*> pop_to_mark() {
     if (marks_.empty()) in_.fail("has no mark to go back to");
     const auto begin = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
     marks_.pop_back();
+    count_items(stack_.size() - static_cast<std::size_t>(begin - stack_.begin()));
     std::vector<const Value*> items(begin, stack_.end());
     stack_.erase(begin, stack_.end());
     return items;
@@ -142,6 +154,11 @@ class Reader {
   }
 
   // What the opcodes do.
+
+  void count_items(std::size_t count) {
+    items_ += count;
+    if (items_ > max_items) in_.fail("has too many values");
+  }
 
   Value* make(Kind kind) {
     if (document_.values.size() >= max_values) in_.fail("has too many values");
@@ -207,6 +224,7 @@ class Reader {
     Value& target = *top();
     if (target.kind == Kind::object) return;  // what a class of Python's does with them is unknown
     if (target.kind != kind) in_.fail("adds items to something that holds none");
+    count_items(items.size());
     target.items.insert(target.items.end(), items.begin(), items.end());
   }
 
@@ -263,11 +281,11 @@ class Reader {
     }
   }
 
-  /// Sets attributes of the object on top, which are of no interest here: an OrderedDict's
-  /// `_metadata`, a module's insides.
+  /// Gives the object on top its attributes. An OrderedDict's, `_metadata`, are of no interest.
   void build() {
-    pop();
-    top();
+    const Value* const state = pop();
+    if (Value& target = *top(); target.kind == Kind::object && target.items.size() == 2)
+      target.items.push_back(state);
   }
 
   void remember(std::uint64_t index) {
@@ -285,6 +303,7 @@ class Reader {
   Document document_;
   std::vector<Value*> stack_;
   std::vector<std::size_t> marks_;  // sizes of the stack
+  std::size_t items_ = 0;
   std::unordered_map<std::uint64_t, Value*> memo_;
   Value *none_ = nullptr, *false_ = nullptr, *true_ = nullptr, *empty_tuple_ = nullptr;
 };

@@ -76,6 +76,12 @@ enum class Op : std::uint8_t {
   bytearray8 = 0x96,
 };
 
+/// More bytes might make a pickle of it.
+class EndsTooEarly : public WeightsError {
+ public:
+  using WeightsError::WeightsError;
+};
+
 /// Walks over a pickle's bytes and never past their end.
 ///
 /// Errors  WeightsError; names the opcode it stands at and that opcode's byte.
@@ -115,20 +121,25 @@ class Cursor {
   }
 
   void check_length(std::uint64_t length) const {
-    if (length > bytes_.size() - at_) fail("ends too early");
+    if (length > bytes_.size() - at_) throw EndsTooEarly(describe("ends too early"));
   }
 
-  [[noreturn]] void fail(std::string_view what) const {
+  /// How many bytes have been taken.
+  std::size_t position() const { return at_; }
+
+  [[noreturn]] void fail(std::string_view what) const { throw WeightsError(describe(what)); }
+
+ private:
+  std::string describe(std::string_view what) const {
     std::string op = "no opcode";
     if (op_begin_ < bytes_.size()) {
       const auto code = static_cast<unsigned char>(bytes_[op_begin_]);
       op = fmt::format("opcode 0x{:02x}", code);
       if (code > ' ' && code < 0x7f) op += fmt::format(" '{}'", static_cast<char>(code));
     }
-    throw WeightsError(fmt::format("the pickle {}, at byte {} ({})", what, op_begin_, op));
+    return fmt::format("the pickle {}, at byte {} ({})", what, op_begin_, op);
   }
 
- private:
   std::string_view bytes_;
   std::size_t at_ = 0;
   std::size_t op_begin_ = 0;

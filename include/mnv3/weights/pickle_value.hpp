@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -27,7 +28,7 @@ enum class Kind : std::uint8_t {
   dict,         ///< `items`: key, value, key, value, in order. Also OrderedDict and defaultdict.
   global,       ///< `items`: module and name, both text.
   persistent,   ///< `items`: the one value that identifies it.
-  object,       ///< `items`: what Python would call, and the tuple of its arguments.
+  object,       ///< `items`: what Python would call, the tuple of its arguments, its state if any.
 };
 
 /// One value of a pickle. Values are owned by their Document and shared: a value may be reachable
@@ -56,6 +57,7 @@ inline std::string dotted_name(const Value& global) {
 struct Document {
   std::deque<Value> values;  // a deque: growing and moving it leaves the values where they are
   const Value* root = nullptr;
+  std::size_t size = 0;  ///< Of the pickle, in bytes.
 };
 
 }  // namespace mnv3::detail::pickle

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <mnv3/weights/checkpoint.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3 {
@@ -23,6 +24,12 @@ struct ShapeMismatch {
   std::vector<std::int64_t> in_network;
 };
 
+/// A tensor that was made to fit, and how.
+struct Adaptation {
+  std::string name;
+  std::string how;
+};
+
 /// What became of every name in a checkpoint and in the network. Names are the network's, without
 /// the prefix that was stripped; only those of `outside_prefix` are the file's.
 struct LoadReport {
@@ -32,6 +39,11 @@ struct LoadReport {
   std::vector<std::string> unexpected;  ///< In the file, not known to the architecture.
   std::vector<ShapeMismatch> mismatched;
   std::vector<std::string> outside_prefix;  ///< In the file without the prefix; not looked at.
+  std::vector<Adaptation> adapted;          ///< See LoadOptions.
+  std::string prefix{};                     ///< What stood before the names.
+  std::string key_scheme{};                 ///< How else they differed from the network's, if so.
+  Format format = Format::torch_zip;
+  std::uint64_t bytes_read = 0;  ///< Of the file. What is loaded is read twice.
 };
 
 /// A checkpoint that does not fit the network; `report` has every name.

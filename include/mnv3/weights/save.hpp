@@ -7,11 +7,13 @@
 #include <mnv3/nn/mobilenet_v3.hpp>
 #include <mnv3/weights/family.hpp>
 #include <mnv3/weights/pth_writer.hpp>
+#include <mnv3/weights/safetensors_writer.hpp>
 #include <mnv3/weights/state_dict.hpp>
 
 namespace mnv3 {
 
-/// Writes the network's state dict, as `torch.save(model.state_dict(), path)` does in Python, where
+/// Writes the network's state dict: as a safetensors file if the path ends in ".safetensors", else
+/// as `torch.save(model.state_dict(), path)` does in Python, where
 /// `model.load_state_dict(torch.load(path), strict=True)` reads it: torchvision's model, or timm's
 /// where `Arch::names` says so.
 ///
@@ -19,7 +21,11 @@ namespace mnv3 {
 ///         unchanged.
 template <architecture Arch, class Taps>
 void save(const MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path) {
-  write_pth(path, detail::to_file_names(state_dict(*net), definition_of<Arch>));
+  const NamedTensors tensors = detail::to_file_names(state_dict(*net), definition_of<Arch>);
+  if (path.extension() == ".safetensors")
+    write_safetensors(path, tensors);
+  else
+    write_pth(path, tensors);
 }
 
 }  // namespace mnv3

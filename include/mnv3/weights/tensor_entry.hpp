@@ -1,68 +1,35 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <c10/core/ScalarType.h>
 #include <fmt/format.h>
 
+#include <mnv3/weights/dtype.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3 {
 
-/// A tensor in a `.pth` file: what it is, and where in the file its values are.
+/// A tensor in a weights file: what it is, and where in the file its values are.
 struct TensorEntry {
   std::string name;
-  at::ScalarType dtype = at::ScalarType::Undefined;
+  Dtype dtype = Dtype::float32;
   std::vector<std::int64_t> shape{};
   std::vector<std::int64_t> strides{};  ///< In elements, like `offset`.
   std::int64_t offset = 0;              ///< Of its first element in the storage.
-  std::string storage{};           ///< The record that several tensors may share: `data/<storage>`.
-  std::int64_t storage_bytes = 0;  ///< What the pickle says; checked against the record.
+  std::size_t storage = 0;              ///< Which one; several tensors may share it.
 };
 
 namespace detail {
 
-/// A dtype that `.pth` files can have here, and its names in Python.
-struct PthDtype {
-  at::ScalarType type;
-  std::string_view name;     ///< In module `torch`.
-  std::string_view storage;  ///< In module `torch`.
-};
-
-inline constexpr std::array<PthDtype, 10> pth_dtypes{{
-    {at::ScalarType::Float, "float32", "FloatStorage"},
-    {at::ScalarType::Double, "float64", "DoubleStorage"},
-    {at::ScalarType::Half, "float16", "HalfStorage"},
-    {at::ScalarType::BFloat16, "bfloat16", "BFloat16Storage"},
-    {at::ScalarType::Long, "int64", "LongStorage"},
-    {at::ScalarType::Int, "int32", "IntStorage"},
-    {at::ScalarType::Short, "int16", "ShortStorage"},
-    {at::ScalarType::Char, "int8", "CharStorage"},
-    {at::ScalarType::Byte, "uint8", "ByteStorage"},
-    {at::ScalarType::Bool, "bool", "BoolStorage"},
-}};
-
-/// Its row in that table, or null.
-inline const PthDtype* pth_dtype_of(at::ScalarType type) {
-  for (const PthDtype& dtype : pth_dtypes)
-    if (dtype.type == type) return &dtype;
-  return nullptr;
-}
-
-inline std::int64_t bytes_per_element(at::ScalarType type) {
-  return static_cast<std::int64_t>(c10::elementSize(type));
-}
-
 /// How many elements of its storage a tensor spans, from its first to its last; 0 if it has none.
 ///
 /// Errors  WeightsError if the numbers do not fit each other or the storage, or are absurd.
-inline std::int64_t element_span(const TensorEntry& entry) {
+inline std::int64_t element_span(const TensorEntry& entry, std::uint64_t storage_bytes) {
   const auto fail = [&](std::string_view what) {
     throw WeightsError(fmt::format("tensor '{}' {}", entry.name, what));
   };
@@ -70,7 +37,7 @@ inline std::int64_t element_span(const TensorEntry& entry) {
   if (entry.shape.size() != entry.strides.size() || entry.shape.size() > max_rank)
     fail("has an impossible shape");
 
-  const std::int64_t element = bytes_per_element(entry.dtype);
+  const std::int64_t element = row_of(entry.dtype).bytes;
   std::int64_t bytes = element;  // of a dense copy: LibTorch computes it without a check
   std::int64_t last = entry.offset;
   bool is_empty = false;
@@ -90,8 +57,22 @@ inline std::int64_t element_span(const TensorEntry& entry) {
   }
   if (overflows) fail("has an impossible shape");
   if (is_empty) return 0;
-  if (last >= entry.storage_bytes / element) fail("reaches beyond the end of its storage");
+  if (static_cast<std::uint64_t>(last) >= storage_bytes / static_cast<std::uint64_t>(element))
+    fail("reaches beyond the end of its storage");
   return last - entry.offset + 1;
+}
+
+/// Strides of a tensor without gaps, in the order of its dimensions.
+///
+/// Errors  none; where they would overflow, they are wrong, as `element_span` will notice.
+inline std::vector<std::int64_t> dense_strides(const std::vector<std::int64_t>& shape) {
+  std::vector<std::int64_t> strides(shape.size());
+  std::int64_t stride = 1;
+  for (std::size_t d = shape.size(); d-- > 0;) {
+    strides[d] = stride;
+    if (shape[d] > 1 && __builtin_mul_overflow(stride, shape[d], &stride)) stride = -1;
+  }
+  return strides;
 }
 
 }  // namespace detail

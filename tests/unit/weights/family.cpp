@@ -59,7 +59,7 @@ TEST_CASE("a network of timm's is saved under timm's names and comes back") {
   const files::TemporaryFolder folder;
   MobileNetV3<TimmSmall> net;
   mnv3::save(net, folder / "timm.pth");
-  mnv3::PthReader file(folder / "timm.pth");
+  const mnv3::CheckpointReader file(folder / "timm.pth");
   // The names of timm's own `state_dict()`; static tests compare all of them.
   CHECK(file.entries().size() == 244);
   CHECK(file.entries().front().name == "conv_stem.weight");
@@ -136,8 +136,11 @@ TEST_CASE("names behind a prefix are found in both families") {
   for (auto& [name, tensor] : tensors) name = "backbone." + name;
   mnv3::write_pth(folder / "wrapped.pth", tensors);
   MobileNetV3<TfSmall> copy;
-  CHECK(contains(refusal(copy, folder / "wrapped.pth"), "pass {.prefix = \"backbone.\"}"));
-  mnv3::load(copy, folder / "wrapped.pth", {.prefix = "backbone."});
+  CHECK(contains(refusal(copy, folder / "wrapped.pth", {.prefix = ""}),
+                 "pass {.prefix = \"backbone.\"}"));
+  const mnv3::LoadReport report = mnv3::load(copy, folder / "wrapped.pth");
+  CHECK(report.prefix == "backbone.");
+  CHECK(report.key_scheme == "timm's");
   CHECK(same_weights(*copy, *net));
 }
 

@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "files.hpp"
 
@@ -97,8 +99,9 @@ TEST_CASE("a headless network does not mind another number of classes; a whole o
   CHECK_NOTHROW(mnv3::load(encoder, folder / "ten.pth"));
   MobileNetV3<SmallArch> thousand;
   const std::string message = refusal(thousand, folder / "ten.pth");
-  CHECK(contains(message, "2 with another shape: classifier.3.weight ([10, 1024] in the file, "
-                          "[1000, 1024] in the network)"));
+  CHECK(contains(message,
+                 "2 with another shape: classifier.3.weight ([10, 1024] in the file, "
+                 "[1000, 1024] in the network)"));
   // Transfer learning: everything but the last layer.
   const torch::Tensor last = thousand->classifier->output->weight.detach().clone();
   const mnv3::LoadReport report =
@@ -128,19 +131,183 @@ TEST_CASE("missing and unexpected names are errors unless they are allowed") {
   CHECK(!refusal(encoder, unexpected, {.allow_missing = true, .allow_mismatched = true}).empty());
 }
 
-TEST_CASE("a prefix is stripped, and suggested where it is missing") {
+TEST_CASE("a prefix is found and said, or suggested where another was given") {
   const files::TemporaryFolder folder;
   const auto path = write_changed(folder / "rvm.pth", [](NamedTensors& tensors) {
     for (auto& [name, tensor] : tensors) name = "backbone." + name;
     tensors.emplace_back("decoder.weight", torch::ones({2}));
   });
   Encoder encoder;
-  CHECK(contains(refusal(encoder, path), "pass {.prefix = \"backbone.\"}"));
+  CHECK(contains(refusal(encoder, path, {.prefix = ""}), "pass {.prefix = \"backbone.\"}"));
   CHECK(contains(refusal(encoder, path, {.prefix = "module."}), "{.prefix = \"backbone.\"}"));
-  const mnv3::LoadReport report = mnv3::load(encoder, path, {.prefix = "backbone."});
-  CHECK(report.loaded.size() == mnv3::keys<SmallArch, taps<after<1>>>.size());
-  CHECK(report.loaded.front() == "features.0.0.weight");
-  CHECK(report.outside_prefix == std::vector<std::string>{"decoder.weight"});
+  for (const mnv3::LoadOptions& options : {mnv3::LoadOptions{}, {.prefix = "backbone."}}) {
+    const mnv3::LoadReport report = mnv3::load(encoder, path, options);
+    CHECK(report.prefix == "backbone.");
+    CHECK(report.key_scheme.empty());
+    CHECK(report.loaded.size() == mnv3::keys<SmallArch, taps<after<1>>>.size());
+    CHECK(report.loaded.front() == "features.0.0.weight");
+    CHECK(report.outside_prefix == std::vector<std::string>{"decoder.weight"});
+  }
+}
+
+TEST_CASE("a backbone that was taken out of its features is found, whatever its classifier is") {
+  const files::TemporaryFolder folder;
+  for (const std::string prefix : {"backbone.", "backbone.body.", "module.backbone.", ""}) {
+    const auto path = write_changed(folder / "lraspp.pth", [&](NamedTensors& tensors) {
+      for (auto& [name, tensor] : tensors) name = prefix + name.substr(9);  // "features."
+      tensors.emplace_back("classifier.low_classifier.weight", torch::ones({2}));
+    });
+    Encoder encoder;
+    const mnv3::LoadReport report = mnv3::load(encoder, path, {.allow_unexpected = prefix.empty()});
+    CHECK(report.prefix == prefix);
+    CHECK(report.key_scheme == "without \"features.\"");
+    CHECK(report.missing.empty());
+    CHECK_NOTHROW(mnv3::load(encoder, path, {.prefix = prefix, .allow_unexpected = true}));
+  }
+}
+
+TEST_CASE("two parts of a file that would do are an error that lists them") {
+  const files::TemporaryFolder folder;
+  const auto path = write_changed(folder / "ema.pth", [](NamedTensors& tensors) {
+    const NamedTensors plain = tensors;
+    for (auto& [name, tensor] : tensors) name = "model." + name;
+    for (const auto& [name, tensor] : plain) tensors.emplace_back("model_ema." + name, tensor + 1);
+  });
+  Encoder encoder;
+  const std::string message = refusal(encoder, path);
+  CHECK(contains(message, "cannot load " + path.string() + ": 2 parts of it could be meant."));
+  CHECK(contains(message,
+                 "Say which: {.prefix = \"model.\"} (22 of 22 tensors), "
+                 "{.prefix = \"model_ema.\"} (22 of 22 tensors)"));
+  CHECK_NOTHROW(mnv3::load(encoder, path, {.prefix = "model_ema."}));
+  // A rest of another network is no choice.
+  const auto rest = write_changed(folder / "rest.pth", [](NamedTensors& tensors) {
+    tensors.emplace_back("teacher.features.0.0.weight", torch::ones({2}));
+  });
+  CHECK(mnv3::load(encoder, rest, {.allow_unexpected = true}).prefix.empty());
+}
+
+namespace {
+
+template <int Channels>
+struct WithChannels : SmallArch {
+  static constexpr mnv3::Input input{.channels = Channels};
+};
+
+/// The stem's weight of a network for so many channels, made out of that of an RGB network's file.
+template <int Channels>
+torch::Tensor adapted_stem(const std::filesystem::path& rgb) {
+  MobileNetV3<WithChannels<Channels>, taps<after<0>>> net;
+  CHECK(contains(refusal(net, rgb), "{.adapt_input_channels = true} would"));
+  const mnv3::LoadReport report = mnv3::load(net, rgb, {.adapt_input_channels = true});
+  CHECK(report.missing.empty());
+  REQUIRE(report.adapted.size() == 1);
+  CHECK(report.adapted[0].name == "features.0.0.weight");
+  return net->features->template at<0>().conv->weight.detach();
+}
+
+}  // namespace
+
+TEST_CASE("a stem for RGB becomes one for other channels as timm does it") {
+  const files::TemporaryFolder folder;
+  Encoder encoder;
+  mnv3::save(encoder, folder / "rgb.pth");
+  const torch::Tensor w = encoder->features->at<0>().conv->weight.detach();
+  const auto channel = [&](int c) { return w.slice(1, c, c + 1); };
+  CHECK(torch::equal(adapted_stem<1>(folder / "rgb.pth"), w.sum(1, true)));
+  CHECK(torch::equal(adapted_stem<2>(folder / "rgb.pth"), w.slice(1, 0, 2) * (3.0 / 2)));
+  CHECK(torch::equal(adapted_stem<4>(folder / "rgb.pth"),
+                     torch::cat({w, channel(0)}, 1) * (3.0 / 4)));
+  CHECK(torch::equal(adapted_stem<7>(folder / "rgb.pth"),
+                     torch::cat({w, w, channel(0)}, 1) * (3.0 / 7)));
+  // Only out of RGB.
+  MobileNetV3<WithChannels<4>, taps<after<0>>> four;
+  mnv3::save(four, folder / "four.pth");
+  CHECK(contains(refusal(encoder, folder / "four.pth", {.adapt_input_channels = true}),
+                 "1 with another shape: features.0.0.weight"));
+}
+
+TEST_CASE("the last layer stays where the classes are others, and the report says so") {
+  const files::TemporaryFolder folder;
+  MobileNetV3<TenClasses> ten;
+  MobileNetV3<SmallArch> thousand;
+  mnv3::save(thousand, folder / "thousand.pth");
+  CHECK(contains(refusal(ten, folder / "thousand.pth"), "{.adapt_classes = true} would keep"));
+  const torch::Tensor last = ten->classifier->output->weight.detach().clone();
+  const mnv3::LoadReport report = mnv3::load(ten, folder / "thousand.pth", {.adapt_classes = true});
+  CHECK(report.loaded.size() == 242);
+  CHECK(report.mismatched.empty());
+  CHECK(report.missing.empty());
+  REQUIRE(report.adapted.size() == 2);
+  CHECK(report.adapted[0].name == "classifier.3.weight");
+  CHECK(report.adapted[0].how == "not loaded: 1000 classes in the file, 10 here");
+  CHECK(torch::equal(ten->classifier->output->weight, last));
+  CHECK(torch::equal(ten->classifier->hidden->weight, thousand->classifier->hidden->weight));
+}
+
+TEST_CASE("a class before the network's own is left out, if that is asked for") {
+  const files::TemporaryFolder folder;
+  MobileNetV3<SmallArch> net;
+  NamedTensors tensors = copy_of(*net);
+  const torch::Tensor weight = torch::rand({1001, 1024}), bias = torch::rand(1001);
+  tensors[tensors.size() - 2].second = weight;
+  tensors.back().second = bias;
+  mnv3::write_pth(folder / "background.pth", tensors);
+  CHECK(contains(refusal(net, folder / "background.pth"), "{.label_offset = 1} take"));
+  const mnv3::LoadReport report = mnv3::load(net, folder / "background.pth", {.label_offset = 1});
+  CHECK(report.loaded.size() == 244);
+  CHECK(report.adapted.at(0).how == "classes 1 to 1000 of the file's 1001");
+  CHECK(torch::equal(net->classifier->output->weight, weight.slice(0, 1)));
+  CHECK(torch::equal(net->classifier->output->bias, bias.slice(0, 1)));
+  // An offset that does not fit is not ignored.
+  CHECK_FALSE(refusal(net, folder / "background.pth", {.label_offset = 2}).empty());
+  CHECK_FALSE(refusal(net, folder / "background.pth", {.label_offset = -1}).empty());
+  mnv3::save(net, folder / "plain.pth");
+  CHECK_FALSE(refusal(net, folder / "plain.pth", {.label_offset = 1}).empty());
+}
+
+TEST_CASE("an encoder reads what it needs of the file, and says how much") {
+  const files::TemporaryFolder folder;
+  MobileNetV3<LargeArch> whole;
+  mnv3::save(whole, folder / "large.pth");
+  MobileNetV3<LargeArch, taps<after<6>>> encoder;
+  const mnv3::LoadReport report = mnv3::load(encoder, folder / "large.pth");
+  CHECK(std::filesystem::file_size(folder / "large.pth") > 22'000'000);
+  CHECK(report.bytes_read > 2 * 4 * 61'120);
+  CHECK(report.bytes_read < 800'000);
+  CHECK((report.format == mnv3::Format::torch_zip));
+}
+
+TEST_CASE(
+    "the extension says in which format a network is saved, the content in which it is read") {
+  const files::TemporaryFolder folder;
+  Encoder saved, encoder;
+  mnv3::save(saved, folder / "w.safetensors");
+  std::filesystem::rename(folder / "w.safetensors", folder / "w.pth");
+  const mnv3::LoadReport report = mnv3::load(encoder, folder / "w.pth");
+  CHECK((report.format == mnv3::Format::safetensors));
+  CHECK(same(copy_of(*saved), copy_of(*encoder)));
+  mnv3::save(saved, folder / "again.pt");
+  CHECK((mnv3::load(encoder, folder / "again.pt").format == mnv3::Format::torch_zip));
+}
+
+TEST_CASE("damage to the last tensor leaves the first as it was") {
+  const files::TemporaryFolder folder;
+  Encoder saved, encoder;
+  mnv3::save(saved, folder / "w.pth");
+  const std::string good = files::read(folder / "w.pth");
+  bool is_refused = false;
+  for (std::size_t at = good.size() / 2; at < good.size(); at += 501) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 1);
+    files::write(folder / "bad.pth", bad);
+    const NamedTensors before = copy_of(*encoder);
+    const std::string error = files::error_of([&] { mnv3::load(encoder, folder / "bad.pth"); });
+    if (error.empty()) continue;
+    is_refused = true;
+    CHECK(same(before, copy_of(*encoder)));
+  }
+  CHECK(is_refused);
 }
 
 TEST_CASE("a file of which nothing fits is refused, whatever is allowed") {
@@ -163,13 +330,15 @@ TEST_CASE("another architecture's file is refused with names and shapes") {
   CHECK(contains(message, "does not fit this network; nothing was loaded"));
   CHECK(contains(message, "missing: features.1.block.1.0.weight"));
   CHECK(contains(message, "unexpected: features.1.block.1.fc1.weight"));
-  CHECK(contains(message, "features.2.block.0.0.weight ([72, 16, 1, 1] in the file, "
-                          "[64, 16, 1, 1] in the network)"));
+  CHECK(contains(message,
+                 "features.2.block.0.0.weight ([72, 16, 1, 1] in the file, "
+                 "[64, 16, 1, 1] in the network)"));
   try {
     mnv3::load(large, folder / "small.pth");
   } catch (const mnv3::LoadError& error) {  // every name, where the message has six
     CHECK(error.report().missing.size() + error.report().mismatched.size() +
-              error.report().loaded.size() == 312);
+              error.report().loaded.size() ==
+          312);
   }
 }
 
@@ -208,8 +377,8 @@ TEST_CASE("an optimizer made before loading trains what was loaded") {
   mnv3::load(encoder, folder / "w.pth");
   encoder->forward(torch::rand({2, 3, 32, 32})).square().sum().backward();
   optimizer.step();
-  CHECK_FALSE(torch::equal(encoder->features->at<0>().conv->weight,
-                           saved->features->at<0>().conv->weight));
+  CHECK_FALSE(
+      torch::equal(encoder->features->at<0>().conv->weight, saved->features->at<0>().conv->weight));
 }
 
 TEST_CASE("numbers are printed as Python prints floats") {

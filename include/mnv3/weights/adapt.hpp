@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include <mnv3/config/keys.hpp>
+#include <mnv3/weights/tensor_entry.hpp>
+
+namespace mnv3::detail {
+
+/// Which tensors depend on what people change about a network that is otherwise the file's: the
+/// number of input channels and of classes.
+class Adapter {
+ public:
+  using Shape = std::vector<std::int64_t>;
+
+  explicit Adapter(const Definition& net) {
+    for_each_key(net, [&](const Key& key) {
+      if (stem_.empty()) stem_ = key.name.view();
+      last_weight_ = std::exchange(last_bias_, key.name.view());
+    });
+  }
+
+  /// A stem for RGB in the file, one for something else in the network.
+  bool can_adapt_channels(std::string_view name, const Shape& in_file, const Shape& here) const {
+    return name == stem_ && in_file.size() == 4 && here.size() == 4 && in_file[1] == 3 &&
+           in_file[0] == here[0] && in_file[2] == here[2] && in_file[3] == here[3];
+  }
+
+  /// The last Linear, with the same input and another number of outputs.
+  bool is_for_other_classes(std::string_view name, const Shape& in_file, const Shape& here) const {
+    return is_last(name) && !here.empty() && in_file.size() == here.size() &&
+           std::equal(in_file.begin() + 1, in_file.end(), here.begin() + 1);
+  }
+
+  /// Whether that is a tensor of the last Linear.
+  bool is_last(std::string_view name) const { return name == last_weight_ || name == last_bias_; }
+
+  /// Leaves out the first `offset` rows, if the rest is what there should be.
+  static bool shift_labels(TensorEntry& entry, const Shape& here, std::int64_t offset) {
+    Shape shifted = entry.shape;
+    if (offset < 0 || shifted.empty() || offset > shifted[0]) return false;
+    shifted[0] -= offset;
+    if (shifted != here) return false;
+    entry.shape = shifted;
+    entry.offset += offset * entry.strides[0];
+    return true;
+  }
+
+  /// What could be done about a shape that differs.
+  std::string suggest(std::string_view name, const Shape& in_file, const Shape& here) const {
+    if (can_adapt_channels(name, in_file, here))
+      return "\n  {.adapt_input_channels = true} would make the stem out of the file's";
+    if (name == last_weight_ && is_for_other_classes(name, in_file, here))
+      return "\n  {.adapt_classes = true} would keep the network's own last layer" +
+             std::string(in_file[0] == here[0] + 1
+                             ? ", {.label_offset = 1} take the file's without its first class"
+                             : "");
+    return {};
+  }
+
+ private:
+  std::string stem_, last_weight_, last_bias_;
+};
+
+inline std::string describe_channels(std::int64_t channels) {
+  return channels == 1 ? "the sum over red, green and blue"
+                       : fmt::format("red, green and blue in turn, times 3 / {}", channels);
+}
+
+/// Fills the weight of a stem from one for RGB.
+///
+/// Source  timm 1.0 timm/models/_manipulate.py `adapt_input_conv`.
+inline void adapt_channels(const torch::Tensor& rgb, const torch::Tensor& target) {
+  const torch::NoGradGuard no_grad;
+  // Not in the file's float16: a sum has more digits.
+  const torch::Tensor weight =
+      rgb.to(rgb.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat);
+  const std::int64_t channels = target.size(1);
+  if (channels == 1) {
+    target.copy_(weight.sum(1, /*keepdim=*/true));
+    return;
+  }
+  const torch::Tensor repeated = weight.repeat({1, (channels + 2) / 3, 1, 1}).slice(1, 0, channels);
+  target.copy_(repeated * (3.0 / static_cast<double>(channels)));
+}
+
+}  // namespace mnv3::detail

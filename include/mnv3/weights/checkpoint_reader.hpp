@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include <mnv3/weights/checkpoint.hpp>
+#include <mnv3/weights/crc32.hpp>
+#include <mnv3/weights/error.hpp>
+#include <mnv3/weights/formats.hpp>
+#include <mnv3/weights/inflate.hpp>
+#include <mnv3/weights/input_file.hpp>
+#include <mnv3/weights/name_file.hpp>
+#include <mnv3/weights/tensor_entry.hpp>
+#include <mnv3/weights/torch_dtype.hpp>
+
+namespace mnv3 {
+
+/// The tensors of a weights file: what Python's `torch.save` wrote, zip archive or legacy, a
+/// TorchScript archive of `torch.jit.save`, or a safetensors file. Which it is, its content says.
+/// Tensors within dicts or modules are named by the way to them: "model.features.0.0.weight".
+/// Nothing in the file is ever executed.
+///
+/// Errors  WeightsError, from the constructor and from what reads values. The constructor has
+///         checked every size in the file before any tensor is read.
+class CheckpointReader {
+ public:
+  /// Opens the file and reads what is in it, but not the tensors' values.
+  explicit CheckpointReader(const std::filesystem::path& path) : path_(path) {
+    named([this] {
+      file_ = std::make_unique<const detail::InputFile>(path_);
+      checkpoint_ = detail::read_checkpoint(*file_);
+    });
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+  Format format() const { return checkpoint_.format; }
+
+  /// In the order of the file. Names are unique.
+  const std::vector<TensorEntry>& entries() const { return checkpoint_.entries; }
+
+  /// How many values of the file are left out: epoch numbers, learning rates, arguments, and what
+  /// has neither a text nor an integer for a key.
+  std::size_t skipped_values() const { return checkpoint_.skipped_values; }
+
+  /// How much of the file has been read so far, all in all.
+  std::uint64_t bytes_read() const { return file_->bytes_read(); }
+
+  /// The size of the file.
+  std::uint64_t size() const { return file_->size(); }
+
+  /// Reads one tensor, and no more of the file than that. It is on the CPU, has the strides it was
+  /// saved with, and owns its memory. Where the file has a check sum of just that, it is checked.
+  /// Safe to call from several threads.
+  torch::Tensor read(const TensorEntry& entry) const {
+    return named([&] {
+      const std::size_t size = span_bytes(entry);
+      torch::Tensor tensor = at::empty_strided(entry.shape, entry.strides,
+                                               at::dtype(detail::scalar_type_of(entry.dtype)));
+      auto* const bytes = static_cast<unsigned char*>(tensor.data_ptr());
+      copy(entry, bytes, size);
+      if (const auto& record = storage_of(entry).record; record && record->bytes == size)
+        detail::check_crc(*record, detail::crc32(0, bytes, size));
+      if (entry.dtype == Dtype::boolean)  // which is 0 or 1, whatever is in the file
+        std::transform(bytes, bytes + size, bytes,
+                       [](unsigned char byte) -> unsigned char { return byte != 0; });
+      return tensor;
+    });
+  }
+
+  /// Reads a tensor into another of the same shape, whose dtype and device it takes.
+  void read_into(const TensorEntry& entry, const torch::Tensor& target) const {
+    const torch::NoGradGuard no_grad;
+    if (!is_laid_out_as(entry, target)) {
+      target.copy_(read(entry));
+      return;
+    }
+    named([&] { copy(entry, target.data_ptr(), span_bytes(entry)); });
+    target.unsafeGetTensorImpl()->bump_version();  // as any operator that writes would do
+  }
+
+  /// Reads all values of these tensors once and keeps none: what can be wrong with them, damage
+  /// that a check sum shows or a disk that fails, is known before anything is changed.
+  void check(std::span<const TensorEntry* const> entries) const {
+    std::vector<bool> is_checked(checkpoint_.storages.size());
+    std::uint64_t total = 0;
+    for (const TensorEntry* const entry : entries) {
+      named([&] {
+        const std::size_t size = span_bytes(*entry);
+        total += size;
+        if (size == 0 || is_checked[entry->storage]) return;
+        is_checked[entry->storage] = true;
+        check(*entry, size);
+      });
+    }
+    // Views can make any amount of reading out of a small file.
+    constexpr std::uint64_t most_overlap = 4;
+    if (total / most_overlap > file_->size())
+      named([] { throw WeightsError("its tensors share their values many times over"); });
+  }
+
+ private:
+  template <class Action>
+  std::invoke_result_t<Action> named(Action action) const {
+    return detail::name_file_in_errors("read", path_, action);
+  }
+
+  const detail::Storage& storage_of(const TensorEntry& entry) const {
+    if (entry.storage >= checkpoint_.storages.size())
+      throw WeightsError(fmt::format("tensor '{}' has no storage", entry.name));
+    return checkpoint_.storages[entry.storage];
+  }
+
+  /// How many bytes the tensor spans in its storage, from its first to its last.
+  std::size_t span_bytes(const TensorEntry& entry) const {
+    return static_cast<std::size_t>(detail::element_span(entry, storage_of(entry).bytes) *
+                                    detail::row_of(entry.dtype).bytes);
+  }
+
+  /// Copies what the tensor spans.
+  void copy(const TensorEntry& entry, void* to, std::size_t size) const {
+    if (size == 0) return;
+    const detail::Storage& storage = storage_of(entry);
+    const auto offset =
+        static_cast<std::uint64_t>(entry.offset * detail::row_of(entry.dtype).bytes);
+    if (!storage.record) return file_->read(storage.begin + offset, to, size);
+    const std::uint64_t begin = detail::ZipDirectory::data_of(*file_, *storage.record);
+    if (!storage.record->is_deflated) return file_->read(begin + offset, to, size);
+    if (size != storage.record->bytes)
+      throw WeightsError(
+          fmt::format("tensor '{}' is a part of '{}', which is compressed. Re-save it in Python: "
+                      "torch.save(torch.load(path), new_path)",
+                      entry.name, storage.name));
+    detail::inflate(file_->read(begin, storage.record->stored), static_cast<char*>(to), size);
+  }
+
+  void check(const TensorEntry& entry, std::size_t size) const {
+    const detail::Storage& storage = storage_of(entry);
+    constexpr std::uint64_t piece = 1 << 18;
+    if (storage.record && storage.record->is_deflated) {
+      std::vector<char> bytes(size);
+      copy(entry, bytes.data(), size);
+      return detail::check_crc(*storage.record, detail::crc32(0, bytes.data(), size));
+    }
+    const std::uint64_t begin =
+        storage.record ? detail::ZipDirectory::data_of(*file_, *storage.record) : storage.begin;
+    const std::uint64_t end = begin + (storage.record ? storage.record->bytes : storage.bytes);
+    std::vector<char> bytes(static_cast<std::size_t>(std::min(piece, end - begin)));
+    std::uint32_t crc = 0;
+    for (std::uint64_t at = begin; at < end; at += bytes.size()) {
+      bytes.resize(static_cast<std::size_t>(std::min(piece, end - at)));
+      file_->read(at, bytes.data(), bytes.size());
+      if (storage.record) crc = detail::crc32(crc, bytes.data(), bytes.size());
+    }
+    if (storage.record) detail::check_crc(*storage.record, crc);
+  }
+
+  /// Whether the bytes of the file are those that the tensor has in memory.
+  static bool is_laid_out_as(const TensorEntry& entry, const torch::Tensor& target) {
+    if (!target.is_cpu() || entry.dtype == Dtype::boolean || target.is_neg() ||
+        target.scalar_type() != detail::scalar_type_of(entry.dtype) ||
+        !target.is_non_overlapping_and_dense() || target.sizes() != at::IntArrayRef(entry.shape))
+      return false;
+    for (std::size_t d = 0; d < entry.shape.size(); ++d)
+      if (entry.shape[d] > 1 && entry.strides[d] != target.strides()[d]) return false;
+    return true;
+  }
+
+  std::filesystem::path path_;
+  std::unique_ptr<const detail::InputFile> file_;
+  detail::Checkpoint checkpoint_;
+};
+
+}  // namespace mnv3

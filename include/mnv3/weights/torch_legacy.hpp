@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <mnv3/weights/checkpoint.hpp>
+#include <mnv3/weights/error.hpp>
+#include <mnv3/weights/input_file.hpp>
+#include <mnv3/weights/pickle.hpp>
+#include <mnv3/weights/pickled_tensors.hpp>
+
+namespace mnv3::detail {
+
+/// Reads pickles that stand one behind the other in a file, each as far as it goes.
+class PickleSequence {
+ public:
+  explicit PickleSequence(const InputFile& file) : file_(file) {}
+
+  /// The next one. It is valid until there is another.
+  pickle::Document next() {
+    // How long it is only its end tells. What follows the last one are the tensors, which are not
+    // to be read, so it is tried with more and more of the file.
+    constexpr std::uint64_t first_try = 1 << 12;
+    const std::uint64_t left = file_.size() - position_;
+    for (std::uint64_t length = first_try;; length *= 4) {
+      bytes_ = file_.read(position_, std::min(length, left));
+      try {
+        pickle::Document document = pickle::read(bytes_);
+        position_ += document.size;
+        return document;
+      } catch (const pickle::EndsTooEarly&) {
+        if (length >= left) throw;
+      }
+    }
+  }
+
+  std::uint64_t position() const { return position_; }
+
+ private:
+  const InputFile& file_;
+  std::uint64_t position_ = 0;
+  std::string bytes_;
+};
+
+/// The number that a legacy file begins with, as the pickle of it has it.
+inline constexpr std::string_view legacy_magic{"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"};
+
+/// Whether a file that begins so may be one. A pickle of protocol 4 or 5 has a frame before it.
+inline bool is_legacy(std::string_view head) {
+  if (head.size() < 2 || head[0] != '\x80') return false;
+  const std::size_t at = head.find(legacy_magic);
+  return at == 4 || at == 13;
+}
+
+/// Reads what `torch.save` wrote before torch 1.6: five pickles - a magic number, a version,
+/// properties of the machine, the value, the storages' keys - and then the storages in that order,
+/// each behind the number of its elements.
+///
+/// Errors  WeightsError, without the file's name.
+/// Source  torch 1.13.1 torch/serialization.py `_legacy_save`, `_legacy_load`.
+inline Checkpoint read_torch_legacy(const InputFile& file) {
+  PickleSequence pickles(file);
+  if (const pickle::Document magic = pickles.next();
+      magic.root->kind != pickle::Kind::big_integer || magic.root->text != legacy_magic)
+    throw WeightsError("it is a Python pickle that torch.save did not write");
+  constexpr std::int64_t known_version = 1001;
+  if (const pickle::Document version = pickles.next();
+      version.root->kind != pickle::Kind::integer || version.root->integer != known_version)
+    throw WeightsError("it is in a version of torch's legacy format that is not known");
+  {
+    const pickle::Document machine = pickles.next();
+    const auto& items = machine.root->items;
+    for (std::size_t i = 0; machine.root->kind == pickle::Kind::dict && i + 1 < items.size();
+         i += 2)
+      if (items[i]->text == "little_endian" && items[i + 1]->integer != 1)
+        throw WeightsError(
+            "it was written on a big-endian machine. Re-save it in Python there as safetensors");
+  }
+  PickledTensors found(pickles.next());
+  Checkpoint checkpoint{.format = Format::torch_legacy,
+                        .entries = std::move(found.entries),
+                        .skipped_values = found.skipped};
+  std::unordered_map<std::string_view, std::size_t> by_key;
+  for (const PickledTensors::Source& source : found.storages) {
+    by_key.emplace(source.key, checkpoint.storages.size());
+    checkpoint.storages.push_back(
+        {.name = fmt::format("storage '{}'", source.key), .bytes = source.bytes()});
+  }
+
+  const pickle::Document keys = pickles.next();
+  if (keys.root->kind != pickle::Kind::list)
+    throw WeightsError("it is damaged: there is no list of storages");
+  std::uint64_t position = pickles.position();
+  std::vector<bool> is_there(checkpoint.storages.size());
+  for (const pickle::Value* const key : keys.root->items) {
+    const auto known = by_key.find(key->text);
+    if (known == by_key.end())
+      throw WeightsError(fmt::format(
+          "it has a storage '{}' of a kind that is not supported, or that no tensor uses",
+          ZipDirectory::printable(key->text)));
+    const PickledTensors::Source& source = found.storages[known->second];
+    Storage& storage = checkpoint.storages[known->second];
+    if (is_there[known->second]) throw WeightsError(fmt::format("{} is there twice", storage.name));
+    is_there[known->second] = true;
+    std::int64_t elements = 0;
+    file.read(position, &elements, sizeof elements);
+    if (elements != source.elements)
+      throw WeightsError(fmt::format("{} has {} elements, but {} where it is stored", storage.name,
+                                     source.elements, elements));
+    storage.begin = position + sizeof elements;
+    if (!file.has(storage.begin, storage.bytes))
+      throw WeightsError(fmt::format(
+          "{} reaches beyond the end of the file. Copy or download it again", storage.name));
+    position = storage.begin + storage.bytes;
+  }
+  for (const TensorEntry& entry : checkpoint.entries)
+    if (!is_there[entry.storage])
+      throw WeightsError(fmt::format("tensor '{}' has no values: there is no {}", entry.name,
+                                     checkpoint.storages[entry.storage].name));
+  return checkpoint;
+}
+
+}  // namespace mnv3::detail

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <mnv3/weights/checkpoint.hpp>
+#include <mnv3/weights/error.hpp>
+#include <mnv3/weights/input_file.hpp>
+#include <mnv3/weights/pickle.hpp>
+#include <mnv3/weights/pickled_tensors.hpp>
+#include <mnv3/weights/zip.hpp>
+
+namespace mnv3::detail {
+
+/// The folder in the archive, with its slash, that holds `data.pkl`. torch names it after the file
+/// as that was called when it was written; "archive/", and others, are as good.
+inline std::string find_top_folder(const ZipDirectory& zip) {
+  constexpr std::string_view pickle = "data.pkl";
+  std::string folder;
+  for (const auto& [name, record] : zip.records()) {
+    const std::size_t slash = name.find('/');
+    if (slash == name.npos || std::string_view(name).substr(slash + 1) != pickle) continue;
+    if (!folder.empty())
+      throw WeightsError(
+          fmt::format("there are two checkpoints in it: {}{} and {}", folder, pickle, name));
+    folder = name.substr(0, slash + 1);
+  }
+  if (folder.empty())
+    throw WeightsError(
+        "it is a zip archive, but not one that torch.save wrote: there is no data.pkl in it");
+  return folder;
+}
+
+/// Reads what `torch.save` or `torch.jit.save` wrote as a zip archive.
+///
+/// Errors  WeightsError, without the file's name.
+/// Source  torch 1.13.1 torch/serialization.py `_save`, torch/csrc/jit/serialization/export_module.cpp.
+inline Checkpoint read_torch_zip(const InputFile& file) {
+  const ZipDirectory zip(file);
+  const std::string folder = find_top_folder(zip);
+  if (const ZipRecord* const order = zip.find(folder + "byteorder");
+      order != nullptr && read_record(file, *order, 16) == "big")
+    throw WeightsError(
+        "it was written on a big-endian machine. Re-save it in Python, torch >= 2.1, on a "
+        "little-endian one: torch.save(torch.load(path), new_path)");
+
+  // Uncompressed, it cannot be larger than the file.
+  constexpr std::uint64_t most_unpacked = std::uint64_t{1} << 25;
+  const ZipRecord& pickled = *zip.find(folder + "data.pkl");
+  const std::string bytes =
+      read_record(file, pickled,
+                  pickled.is_deflated ? most_unpacked : std::numeric_limits<std::uint64_t>::max());
+  PickledTensors found(pickle::read(bytes));
+
+  Checkpoint checkpoint{.entries = std::move(found.entries), .skipped_values = found.skipped};
+  if (zip.find(folder + "constants.pkl") != nullptr) checkpoint.format = Format::torchscript;
+  for (const PickledTensors::Source& source : found.storages) {
+    const std::string name = "data/" + source.key;
+    checkpoint.storages.push_back({.name = name, .bytes = source.bytes()});
+    if (const ZipRecord* const record = zip.find(folder + name))
+      checkpoint.storages.back().record = *record;
+  }
+  for (const TensorEntry& entry : checkpoint.entries) {
+    const Storage& storage = checkpoint.storages[entry.storage];
+    if (element_span(entry, storage.bytes) == 0) continue;
+    if (!storage.record)
+      throw WeightsError(fmt::format("tensor '{}' has no values: there is no record {}", entry.name,
+                                     storage.name));
+    if (storage.bytes > storage.record->bytes)
+      throw WeightsError(fmt::format("tensor '{}' has a storage of {} bytes, but {} has {}",
+                                     entry.name, storage.bytes, storage.name,
+                                     storage.record->bytes));
+  }
+  return checkpoint;
+}
+
+}  // namespace mnv3::detail
