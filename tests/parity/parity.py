@@ -14,7 +14,6 @@ import json
 import math
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +35,8 @@ except ImportError as error:
           "Parity tests need torchvision; on Debian: apt-get install python3-torchvision",
           file=sys.stderr)
     sys.exit(77)
+
+from tool_process import Tool
 
 # Of the difference's L2 norm to torchvision's. Both sides call the same kernels in the same order,
 # so that nearly all differences are 0. The exception is channels_last: our gate's ReLU works in
@@ -337,31 +338,6 @@ def require_alive(name, model, x, least=0.5):
 
 
 # ----------------------------------------------------------------------------------------- our side
-
-class Tool:
-    """The program of tool.cpp and the folder for the files between us."""
-
-    def __init__(self, program, folder):
-        self.folder = pathlib.Path(folder)
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, cwd=folder)
-
-    def ask(self, *words):
-        request = " ".join(map(str, words))
-        try:
-            print(request, file=self.process.stdin, flush=True)
-            answer = self.process.stdout.readline().strip()
-        except BrokenPipeError:
-            answer = ""
-        if answer != "ok":
-            raise RuntimeError(f"{request}: {answer or 'the program has died'}")
-
-    def close(self):
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        self.process.stdout.close()
-        return self.process.wait()
-
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 TOOL = None

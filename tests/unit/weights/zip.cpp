@@ -47,6 +47,33 @@ bool contains(const std::string& text, std::string_view part) {
 
 }  // namespace
 
+TEST_CASE("check sums are those of zip archives, whichever way they are calculated") {
+  using namespace mnv3::detail;
+  CHECK(crc32(0, "123456789", 9) == 0xcbf43926);  // the check value that catalogues of CRCs give
+  CHECK(crc32(0, "", 0) == 0);
+  std::string bytes;
+  for (int i = 0; i < 1000; ++i) bytes += static_cast<char>(i * i >> 3);
+  const auto* const data = reinterpret_cast<const unsigned char*>(bytes.data());
+  for (std::size_t size = 0; size < 300; ++size)
+    for (const std::size_t begin : {0, 1, 7}) {
+      const std::uint32_t before = crc32(0, data, begin);
+      const std::uint32_t whole = crc32(before, data + begin, size);
+      CHECK(whole == ~crc32_by_tables(~before, data + begin, size));
+      std::uint32_t bit_by_bit = ~before;
+      for (std::size_t i = begin; i < begin + size; ++i) {
+        bit_by_bit ^= data[i];
+        for (int bit = 0; bit < 8; ++bit) bit_by_bit = crc32_times_x(bit_by_bit);
+      }
+      CHECK(whole == ~bit_by_bit);
+    }
+#if defined(__x86_64__)
+  static_assert(crc32_power(4 * 128 + 32) == 0x154442bd4);  // the constants that Intel prints
+  static_assert(crc32_power(4 * 128 - 32) == 0x1c6e41596);
+  static_assert(crc32_power(128 + 32) == 0x1751997d0);
+  static_assert(crc32_power(128 - 32) == 0x0ccaa009e);
+#endif
+}
+
 TEST_CASE("records of an archive are found by name and read as they were") {
   for (const bool is_64_bit : {false, true}) {
     Archive zip{{{"a/first", "hello"}, {"a/empty", ""}}};

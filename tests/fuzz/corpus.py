@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Writes seeds for a fuzzer, by real torch.save calls: corpus.py FOLDER TARGET.
+
+Without torch there are only those that need none; then every pickle is to be found by the fuzzer.
+"""
+
+import io
+import json
+import pathlib
+import pickle
+import struct
+import sys
+import zipfile
+import zlib
+
+FOLDER, TARGET = pathlib.Path(sys.argv[1]), sys.argv[2]
+
+
+def seed(target, name, data):
+    if target == TARGET:
+        (FOLDER / target / name).write_bytes(data)
+
+
+def safetensors(tensors, **metadata):
+    """`tensors`: name -> (dtype, shape, values)."""
+    header, body = {"__metadata__": metadata} if metadata else {}, b""
+    for name, (dtype, shape, values) in tensors.items():
+        place = [len(body), len(body) + len(values)]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": place}
+        body += values
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def without_torch():
+    seed("safetensors", "two", safetensors({"w": ("F32", [2, 3], bytes(24)), "b": ("I64", [], bytes(8))}))
+    seed("safetensors", "escapes", safetensors({"\u00e9\U0001f600\"\\\n": ("BF16", [0], b"")}, a="b"))
+    for level in 0, 1, 9:
+        text = b"hello hello hello " * 20 + bytes(range(256))
+        packer = zlib.compressobj(level, zlib.DEFLATED, -15)
+        packed = packer.compress(text) + packer.flush()
+        seed("inflate", f"level{level}", struct.pack(">H", len(text)) + packed)
+    names = ["features.0.0.weight", "features.1.block.0.0.weight", "classifier.3.bias"]
+    for prefix in "", "model.", "state_dict.module.backbone.":
+        seed("names", f"{len(prefix)}", "\n".join("a" + prefix + name for name in names).encode())
+    seed("names", "lraspp", b"\n".join(b"bbackbone." + n[9:].encode() for n in names[:2]))
+    seed("names", "ema", b"amodel.features.0.0.weight\namodel_ema.features.0.0.weight")
+    for protocol in 2, 4:
+        seed("pickle", f"values{protocol}", pickle.dumps(
+            {"a": [1, -1, 2**40, 2**70, 1.5, None, True, "x", b"y", (1, 2, 3, 4), {1, 2}], 7: {}},
+            protocol))
+
+
+def with_torch(torch):
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2))
+    base = torch.arange(24.).reshape(4, 6)
+    values = {
+        "state": net.state_dict(),
+        "checkpoint": {"model": net.state_dict(), "epoch": 3, "lr": 0.1, "args": [1, (2, 3)]},
+        "views": {"base": base, "part": base[1:3, 2:5], "t": base.t(), "e": base[:1].expand(3, 6)},
+        "dtypes": {str(t): torch.ones(2).to(t) for t in (torch.float16, torch.bfloat16, torch.bool)},
+        "parameter": {"p": torch.nn.Parameter(torch.ones(2))},
+    }
+    path = FOLDER / TARGET / "seed.pth"
+    for name, value in values.items():
+        for protocol in 2, 4:
+            torch.save(value, path, pickle_protocol=protocol)
+            seed("zip", f"{name}{protocol}", path.read_bytes())
+            with zipfile.ZipFile(path) as archive:
+                seed("pickle", f"{name}{protocol}", archive.read("seed/data.pkl"))
+            torch.save(value, path, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+            seed("legacy", f"{name}{protocol}", path.read_bytes())
+    torch.jit.save(torch.jit.script(net), path)
+    seed("zip", "script", path.read_bytes())
+    stream = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, \
+         zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as packed:
+        seed("pickle", "script", archive.read("seed/data.pkl"))
+        for name in archive.namelist():
+            if "/code/" not in name:
+                packed.writestr(name, archive.read(name))
+    seed("zip", "packed", stream.getvalue())
+    path.unlink()
+
+
+def main():
+    (FOLDER / TARGET).mkdir(parents=True, exist_ok=True)
+    without_torch()
+    if TARGET not in ("legacy", "pickle", "zip"):
+        return
+    try:
+        import torch
+    except ImportError as error:
+        print(f"no seeds of torch.save: {error}", file=sys.stderr)
+        return
+    with_torch(torch)
+
+
+main()

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""Runs fuzzers, each for some seconds: run.py --fuzzers FOLDER [--seconds 30] [TARGET...]
+
+What crashed one is kept in FOLDER and named. What it has learned is kept too, in FOLDER/corpus.
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+TARGETS = sorted(path.stem for path in HERE.glob("*.cpp"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fuzzers", required=True, type=pathlib.Path)
+    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
+    arguments = parser.parse_args()
+    for target in arguments.targets or TARGETS:
+        corpus = arguments.fuzzers / "corpus" / target
+        subprocess.run([sys.executable, HERE / "corpus.py", corpus.parent, target], check=True)
+        corpus.mkdir(parents=True, exist_ok=True)
+        status = subprocess.run(
+            [arguments.fuzzers.resolve() / target, f"-max_total_time={arguments.seconds}",
+             "-malloc_limit_mb=64", "-rss_limit_mb=2000", "-timeout=5", "-max_len=16384",
+             f"-artifact_prefix={arguments.fuzzers}/{target}-", "-print_final_stats=1", corpus],
+            env=os.environ | {"ASAN_OPTIONS": "detect_leaks=1"}).returncode
+        if status != 0:
+            sys.exit(f"{target}: status {status}; see {arguments.fuzzers}/{target}-*")
+
+
+main()

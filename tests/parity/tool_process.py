@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""The program of tool.cpp, as parity.py and formats.py talk to it."""
+
+import contextlib
+import pathlib
+import subprocess
+
+
+class Tool:
+    """The program of tool.cpp and the folder for the files between us."""
+
+    def __init__(self, program, folder):
+        self.folder = pathlib.Path(folder)
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, cwd=folder)
+
+    def ask(self, *words):
+        request = " ".join(map(str, words))
+        try:
+            print(request, file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline().strip()
+        except BrokenPipeError:
+            answer = ""
+        if answer != "ok":
+            raise RuntimeError(f"{request}: {answer or 'the program has died'}")
+
+    def close(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+        return self.process.wait()
