@@ -3,8 +3,8 @@
 
     load.py --program BUILD/benchmarks/mnv3_load [--rounds 60]
 
-Both take turns in one run, on the same file, which the system keeps in memory. Exit code 77: torchvision
-is not installed.
+Both take turns in one run, on the same file, which the system keeps in memory. Exit code 77:
+torchvision is not installed.
 """
 
 import argparse
@@ -55,14 +55,15 @@ def main():
         ours.stdin.close()
         ours.wait()
         size = path.stat().st_size
-    print(f"{cpu()}; torch {torch.__version__}; {arguments.rounds} rounds; a file of {size:,} bytes")
+    print(f"{cpu()}; torch {torch.__version__}; 1 thread; {arguments.rounds} rounds; "
+          f"a file of {size:,} bytes")
     for name, values in seconds.items():
         values = values[3:]  # the first find the file out of the caches
         print(f"{name:30} median {statistics.median(values) * 1e3:6.1f} ms, "
               f"least {min(values) * 1e3:6.1f} ms")
     theirs, mine = (seconds[name][3:] for name in list(seconds)[:2])
-    print(f"torch / mnv3: {statistics.median(theirs) / statistics.median(mine):.2f} of the medians, "
-          f"{min(theirs) / min(mine):.2f} of the least")
+    print(f"torch / mnv3: {statistics.median(theirs) / statistics.median(mine):.2f} of the "
+          f"medians, {min(theirs) / min(mine):.2f} of the least")
     print(f"bytes read: {bytes_whole:,.0f} for all of it, which is read twice; "
           f"{bytes_encoder:,.0f} for the encoder up to features.6")
 

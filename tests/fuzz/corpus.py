@@ -33,14 +33,17 @@ def safetensors(tensors, **metadata):
 
 
 def without_torch():
-    seed("safetensors", "two", safetensors({"w": ("F32", [2, 3], bytes(24)), "b": ("I64", [], bytes(8))}))
-    seed("safetensors", "escapes", safetensors({"\u00e9\U0001f600\"\\\n": ("BF16", [0], b"")}, a="b"))
+    seed("safetensors", "two", safetensors(
+        {"w": ("F32", [2, 3], bytes(24)), "b": ("I64", [], bytes(8))}))
+    seed("safetensors", "escapes", safetensors(
+        {"\u00e9\U0001f600\"\\\n": ("BF16", [0], b"")}, a="b"))
     for level in 0, 1, 9:
         text = b"hello hello hello " * 20 + bytes(range(256))
         packer = zlib.compressobj(level, zlib.DEFLATED, -15)
         packed = packer.compress(text) + packer.flush()
         seed("inflate", f"level{level}", struct.pack(">H", len(text)) + packed)
     names = ["features.0.0.weight", "features.1.block.0.0.weight", "classifier.3.bias"]
+    seed("names", "timm", b"amodule.conv_stem.weight\nbmodule.blocks.0.0.conv_dw.weight")
     for prefix in "", "model.", "state_dict.module.backbone.":
         seed("names", f"{len(prefix)}", "\n".join("a" + prefix + name for name in names).encode())
     seed("names", "lraspp", b"\n".join(b"bbackbone." + n[9:].encode() for n in names[:2]))
@@ -58,7 +61,7 @@ def with_torch(torch):
         "state": net.state_dict(),
         "checkpoint": {"model": net.state_dict(), "epoch": 3, "lr": 0.1, "args": [1, (2, 3)]},
         "views": {"base": base, "part": base[1:3, 2:5], "t": base.t(), "e": base[:1].expand(3, 6)},
-        "dtypes": {str(t): torch.ones(2).to(t) for t in (torch.float16, torch.bfloat16, torch.bool)},
+        "dtypes": {str(t): torch.ones(2).to(t) for t in (torch.float16, torch.bool)},
         "parameter": {"p": torch.nn.Parameter(torch.ones(2))},
     }
     path = FOLDER / TARGET / "seed.pth"

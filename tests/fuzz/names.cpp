@@ -30,7 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (line[0] == 'a' && shape != wanted.end()) entry.shape = shape->second;
       entries.push_back(std::move(entry));
     }
-    const auto schemes = torchvision_schemes();
+    static const auto schemes =
+        key_schemes(mnv3::definition_of<mnv3::SmallArch>, mnv3::Names::torchvision);
     const Naming naming = choose_naming(entries, wanted, schemes, std::nullopt);
     if (naming.scheme >= schemes.size() || naming.fitting > naming.named ||
         naming.named > entries.size())

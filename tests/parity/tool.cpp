@@ -28,6 +28,8 @@
 #include <utility>
 #include <vector>
 
+#include <malloc.h>
+
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -280,6 +282,7 @@ void attempt(const Network& network, std::istream& arguments) {
   NamedTensors before = state_dict(*net.module);
   for (auto& [name, tensor] : before) tensor = tensor.clone();
 
+  ::malloc_trim(0);  // or what was freed before would be used again, unseen
   std::ofstream("/proc/self/clear_refs") << 5;  // the peak is what there is now
   const long memory = peak_memory();
   const auto start = std::chrono::steady_clock::now();

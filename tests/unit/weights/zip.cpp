@@ -147,6 +147,13 @@ TEST_CASE("numbers of 64 bits are taken where they are said to be, and nowhere e
   CHECK(contains(error_of(zip.bytes()), "directory is damaged"));
   zip.records[0].extra64_size = 0;
   CHECK_FALSE(error_of(zip.bytes()).empty());
+  {
+    Archive good{{{"a/first", "hello"}}};
+    good.is_64_bit = true;
+    std::string bytes = good.bytes();
+    bytes.replace(bytes.rfind("PK\5\6") + 8, 4, 4, '\0');  // the old end: no records
+    CHECK(contains(error_of(bytes), "its two directories differ"));
+  }
   for (const int change : {4, 8, 24, 32, 40, 48}) {  // in the 64-bit end
     Archive good{{{"a/first", "hello"}}};
     good.is_64_bit = true;
