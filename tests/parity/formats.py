@@ -307,7 +307,7 @@ class Memory(unittest.TestCase):
                 largest = max(v.numel() * v.element_size() for v in state.values())
                 print(f"{format} {dtype}: {attempt.kilobytes / 1024:.1f} MB; the largest tensor "
                       f"has {largest / 2**20:.1f} MB, the file {path.stat().st_size / 2**20:.1f} MB")
-                names_and_buffers = 2 * 2**20
+                names_and_buffers = 4 * 2**20  # and code that is touched for the first time
                 self.assertLess(attempt.kilobytes * 1024, largest + names_and_buffers)
 
 
