@@ -37,6 +37,7 @@ class Measurement:
     def __init__(self, cases, peers, models, has_references, fma_peak):
         self.cases = cases
         self.peers = {peer.name: peer for peer in peers if not peer.missing}
+        self.tolerances = {peer.name: peer.tolerance for peer in peers}
         self.missing = {peer.name: peer.missing for peer in peers if peer.missing}
         self.models = models
         self.has_references = has_references

@@ -94,7 +94,7 @@ def main():
     if not rows:
         sys.exit("\n".join(f"{name}: {reason}" for name, reason in measurement.missing.items()))
 
-    conditions = ("float32, eval mode, no autograd. Rounds of fresh processes: "
+    conditions = ("float32 in and out, eval mode, no autograd. Rounds of fresh processes: "
                   f"{arguments.rounds}; turns in a round: {measure.TURNS}; passes in a turn: "
                   f"{measure.passes(1)} at batch 1, {measure.passes(8)} otherwise, after "
                   f"{measure.WARM_UP} that do not count. Nothing is pinned to cores; all keep the "

@@ -9,9 +9,6 @@ import statistics
 from case import Case
 from roster import OURS
 
-# Engines differ in the order of their sums, by some 1e-6. What is off by more is another network.
-TOLERANCE = 1e-5
-
 
 def machine():
     model = "unknown CPU"
@@ -54,7 +51,7 @@ def rows(measurement, macs):
                "version": measurement.versions[name],
                "reference": reference,
                "difference": measurement.differences.get((case, name))}
-        row["wrong"] = (row["difference"] or 0.0) > TOLERANCE
+        row["wrong"] = (row["difference"] or 0.0) > measurement.tolerances[name]
         for summary, label in ((statistics.median, "median"), (min, "min")):
             row[f"{label}_ratio"] = same_round_ratio(
                 rounds, measurement.times.get((case, reference), []), summary)

@@ -18,11 +18,18 @@ class Peer:
     arguments: list = dataclasses.field(default_factory=list)  # what comes after those
     environment: dict = dataclasses.field(default_factory=dict)
     missing: str = ""
+    # Engines differ in the order of their sums, by some 1e-6. What is off by more is another network.
+    tolerance: float = 1e-5
 
 
 def program(name, file, *arguments, environment=None):
     missing = "" if file.exists() else f"{file.name} is not built"
     return Peer(name, [file], list(arguments), environment or {}, missing)
+
+
+def bfloat16(name, file):
+    """It rounds to 8 binary digits after each layer."""
+    return dataclasses.replace(program(name, file), tolerance=0.1)
 
 
 def python(name, script, *arguments):
@@ -46,6 +53,7 @@ def roster(programs, node_modules):
         program(OURS, deployed),
         program("mnv3 deployed, NCHW", deployed, "nchw"),
         program(OURS + ", AVX2", deployed, environment={"MNV3_ISA": "avx2"}),
+        bfloat16(OURS + ", bfloat16", programs / "mnv3_peer_deployed_bfloat16"),
         program("mnv3 eager, channels_last", programs / "mnv3_peer_eager"),
         onnxruntime(node_modules),
         python("torch.jit optimize_for_inference", "torch_jit.py", "optimize_for_inference"),

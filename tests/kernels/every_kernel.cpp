@@ -32,5 +32,9 @@ struct EveryKernelArch {
 std::unique_ptr<Subject> every_kernel() {
   return std::make_unique<TypedSubject<EveryKernelArch, mnv3::taps<>>>("every kernel");
 }
+std::unique_ptr<Subject> every_kernel_in_bfloat16() {
+  return std::make_unique<TypedSubject<EveryKernelArch, mnv3::taps<>, mnv3::detail::Bfloat16>>(
+      "every kernel, bfloat16");
+}
 
 }  // namespace kernels

@@ -21,14 +21,18 @@ struct TappedArch {
   static constexpr mnv3::Input input{.channels = 2, .mean = mean, .std = std};
 };
 
+using namespace mnv3;
+using EveryTap = taps<after<0>, after<1>, expansion<2>, after<2>, expansion<3>, after<3>,
+                      expansion<4>, after<4>, after<5>, after<6>, embedding, logits>;
+
 }  // namespace
 
 std::unique_ptr<Subject> every_tap() {
-  using namespace mnv3;
-  return std::make_unique<TypedSubject<
-      TappedArch, taps<after<0>, after<1>, expansion<2>, after<2>, expansion<3>, after<3>,
-                       expansion<4>, after<4>, after<5>, after<6>, embedding, logits>>>(
-      "every tap");
+  return std::make_unique<TypedSubject<TappedArch, EveryTap>>("every tap");
+}
+std::unique_ptr<Subject> every_tap_in_bfloat16() {
+  return std::make_unique<TypedSubject<TappedArch, EveryTap, detail::Bfloat16>>(
+      "every tap, bfloat16");
 }
 
 }  // namespace kernels

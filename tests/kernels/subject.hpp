@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -70,11 +71,23 @@ inline mnv3::detail::Threads std_threads(std::int64_t count) {
 /// A network with random weights. Any number of threads may call `run` at once.
 class Subject {
  public:
-  Subject(std::string name, int channels) : name_(std::move(name)), channels_(channels) {}
+  Subject(std::string name, int channels, bool is_bfloat16)
+      : name_(std::move(name)), channels_(channels), is_bfloat16_(is_bfloat16) {}
   virtual ~Subject() = default;
 
   const std::string& name() const { return name_; }
   int channels() const { return channels_; }
+  bool is_bfloat16() const { return is_bfloat16_; }
+
+  /// Those that this machine has and the network is for; `portable` is the first.
+  std::vector<Isa> instruction_sets() const {
+    std::vector<Isa> found;
+    for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+      if (is_bfloat16_ ? isa == Isa::avx512 && is_available(mnv3::Precision::bfloat16)
+                       : mnv3::is_available(isa))
+        found.push_back(isa);
+    return found;
+  }
 
   /// What every tap gives. Whatever nobody wrote is NaN.
   virtual std::vector<Floats> run(Isa isa, const Pictures& pictures, bool channels_last,
@@ -83,16 +96,17 @@ class Subject {
  private:
   std::string name_;
   int channels_;
+  bool is_bfloat16_;
 };
 
-template <mnv3::architecture Arch, class Taps>
+template <mnv3::architecture Arch, class Taps, class Stored = float>
 class TypedSubject final : public Subject {
-  using Layout = mnv3::detail::NetworkLayout<Arch, Taps>;
+  using Layout = mnv3::detail::NetworkLayout<Arch, Taps, Stored>;
   static constexpr const mnv3::Input& input = Layout::net.settings.input;
 
  public:
   explicit TypedSubject(std::string name)
-      : Subject(std::move(name), input.channels),
+      : Subject(std::move(name), input.channels, std::is_same_v<Stored, mnv3::detail::Bfloat16>),
         weights_(static_cast<std::size_t>(Layout::places.size)),
         mean_(input.mean.begin(), input.mean.end()),
         std_(input.std.begin(), input.std.end()) {
@@ -106,7 +120,7 @@ class TypedSubject final : public Subject {
     std::int64_t next = 0;
     mnv3::detail::for_each_matrix(
         Layout::net, Layout::taps, [&](const mnv3::detail::LayerMatrix& matrix) {
-          const auto place = mnv3::detail::place_at(next, matrix);
+          const auto place = mnv3::detail::place_at<Stored>(next, matrix);
           next = place.end();
           const auto values = draw(std::int64_t{matrix.out} * matrix.depth,
                                    std::sqrt(2.0 / static_cast<double>(matrix.depth)));
@@ -131,7 +145,7 @@ class TypedSubject final : public Subject {
     Floats arena(static_cast<std::size_t>(mnv3::detail::arena_floats_of<Layout>(
                      pictures.extent, threads, pictures.size)),
                  nobody);
-    mnv3::detail::run_batch<Arch, Taps>(
+    mnv3::detail::run_batch<Arch, Taps, Stored>(
         isa,
         {.weights = weights_.data(),
          .size = pictures.size,
@@ -164,13 +178,7 @@ class TypedSubject final : public Subject {
 std::unique_ptr<Subject> every_kernel();
 std::unique_ptr<Subject> every_tap();
 std::unique_ptr<Subject> cut_short();
-
-/// Instruction sets that this machine has; the first is `portable`.
-inline std::vector<Isa> instruction_sets() {
-  std::vector<Isa> found;
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
-    if (mnv3::is_available(isa)) found.push_back(isa);
-  return found;
-}
+std::unique_ptr<Subject> every_kernel_in_bfloat16();
+std::unique_ptr<Subject> every_tap_in_bfloat16();
 
 }  // namespace kernels

@@ -58,9 +58,9 @@ bool check(const kernels::Subject& subject, mnv3::Isa isa, std::mt19937& random)
 int main() {
   std::mt19937 random(1);
   bool same = true;
-  for (const auto make : {kernels::every_tap, kernels::cut_short}) {
+  for (const auto make : {kernels::every_tap, kernels::cut_short, kernels::every_tap_in_bfloat16}) {
     const auto subject = make();
-    for (const mnv3::Isa isa : kernels::instruction_sets())
+    for (const mnv3::Isa isa : subject->instruction_sets())
       same = check(*subject, isa, random) && same;
   }
   return !same;

@@ -735,6 +735,8 @@ class Real(Comparison):
         rounded, _ = run_torchvision(name, x, "eval")
         theirs = [relative_l2(y, z) for y, z in zip(rounded, exact)]
         self.check(len(ours) >= len(exact), f"{len(ours)} outputs")
+        in_bfloat16 = {label: ours.pop(label) for label in list(ours) if "bfloat16" in label}
+        self.check_bfloat16(name, x, exact, list(in_bfloat16.values()))
         above = 0
         for label, y in ours.items():
             i = int(label.split()[-1])
@@ -744,6 +746,21 @@ class Real(Comparison):
             above += relative_l2(y, exact[i]) > DEPLOYED_LIMIT
         print(f"real deployed: {above} of {len(ours)} outputs above {DEPLOYED_LIMIT:.0e}; "
               f"torchvision in float32: {sum(e > DEPLOYED_LIMIT for e in theirs)} of {len(theirs)}")
+
+    def check_bfloat16(self, name, x, exact, ours):
+        """Less is rounded than by torchvision's network converted to bfloat16."""
+        if not ours:
+            print("real deployed in bfloat16: SKIPPED, this CPU has no AVX512-BF16")
+            return
+        theirs, _ = run_torchvision(name, x.bfloat16(), "eval")
+        errors = [(relative_l2(y.double(), z), relative_l2(t.double(), z))
+                  for y, t, z in zip(ours, theirs, exact)]
+        for i, (error, limit) in enumerate(errors):
+            self.check(ours[i].dtype == torch.float32, f"bfloat16: {dtype_name(ours[i].dtype)}")
+            self.check(error <= limit,
+                       f"bfloat16 output {i}: {error:.1e}, torchvision's {limit:.1e}")
+        print("real deployed in bfloat16, largest error: {:.1e}; torchvision's {:.1e}".format(
+            *map(max, zip(*errors))))
 
     def check_meaning(self, features):
         """What the network has learned must bring two pictures of one cat together."""

@@ -4,6 +4,7 @@
 //
 //   forward NET DTYPE MODE SEED WEIGHTS INPUTS OUTPUTS   MODE: eval or train
 //   deploy NET WEIGHTS INPUTS OUTPUTS                    straight from the file, for each instruction set
+//                                                        and, for some networks, in bfloat16
 //   resave NET WEIGHTS OUTPUT                            loads and saves again
 //   attempt NET WEIGHTS REPORT OUTPUT [PREFIX]           loads what may be a hostile file
 //   init NET SEED OUTPUT                                 saves a freshly initialised network
@@ -25,6 +26,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -106,11 +108,14 @@ struct Instance {
 };
 
 struct Network {
+  /// What the network gives that is deployed from a file; empty in most, since it costs compiling.
+  using Deployed =
+      std::function<std::vector<torch::Tensor>(const std::string& path, const torch::Tensor& x)>;
+
   std::function<Instance()> make;
   std::span<const Key> keys;
-  /// What the network gives that is deployed from a file; empty in most, since it costs compiling.
-  std::function<std::vector<torch::Tensor>(const std::string& path, const torch::Tensor& x)>
-      deployed{};
+  Deployed deployed{};
+  Deployed in_bfloat16{};
 };
 
 std::vector<torch::Tensor> as_vector(torch::Tensor output) { return {std::move(output)}; }
@@ -146,6 +151,15 @@ Network deployable_network() {
   return result;
 }
 
+template <class Arch, class Taps>
+Network bfloat16_network() {
+  Network result = deployable_network<Arch, Taps>();
+  result.in_bfloat16 = [](const std::string& path, const torch::Tensor& x) {
+    return as_vector(deploy<Arch, Taps, Precision::bfloat16>(path)(x));
+  };
+  return result;
+}
+
 const std::map<std::string, Network>& networks() {
   using TimmTaps = taps<after<0>, after<1>, after<3>, after<8>, after<12>, logits>;
   using RvmTaps = taps<after<1>, after<3>, after<6>, after<16>>;
@@ -177,7 +191,7 @@ const std::map<std::string, Network>& networks() {
       {"tiny", network<TinyArch>()},
       {"tiny_encoder", network<TinyArch, taps<after<3>>>()},
       {"large_all", network<LargeArch, AllOfLarge>()},
-      {"small_all", deployable_network<SmallArch, AllOfSmall>()},
+      {"small_all", bfloat16_network<SmallArch, AllOfSmall>()},
       {"large_inside", network<LargeArch, taps<expansion<4>, after<4>, expansion<13>>>()},
       {"small_head", network<SmallArch, taps<at_stride<8>, embedding, logits>>()},
   };
@@ -243,14 +257,19 @@ void run_deployed(const Network& network, std::istream& arguments) {
   arguments >> weights >> inputs >> outputs;
   const torch::Tensor x = read_all(inputs).at("x");
   NamedTensors results;
+  const auto add = [&](std::string_view label, const Network::Deployed& deployed) {
+    const std::vector<torch::Tensor> taken = deployed(weights, x);
+    for (std::size_t i = 0; i < taken.size(); ++i)
+      results.emplace_back(fmt::format("{} output {}", label, i), taken[i]);
+  };
   for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
     if (!is_available(isa)) continue;
     setenv("MNV3_ISA", std::string(name_of(isa)).c_str(), 1);
-    const std::vector<torch::Tensor> taken = network.deployed(weights, x);
-    for (std::size_t i = 0; i < taken.size(); ++i)
-      results.emplace_back(fmt::format("{} output {}", name_of(isa), i), taken[i]);
+    add(name_of(isa), network.deployed);
   }
   unsetenv("MNV3_ISA");
+  if (network.in_bfloat16 && is_available(Precision::bfloat16))
+    add("bfloat16", network.in_bfloat16);
   write_pth(outputs, results);
 }
 

@@ -26,14 +26,15 @@ inline std::span<const double> values_of(const torch::Tensor& tensor) {
   return {tensor.data_ptr<double>(), static_cast<std::size_t>(tensor.numel())};
 }
 
-/// All weights as the kernels read them.
-inline AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo> taps,
-                                 std::int64_t size, const std::vector<FoldedLayer>& layers) {
+/// All weights as the kernels read them, for activations kept as `Stored`.
+template <class Stored>
+AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo> taps, std::int64_t size,
+                          const std::vector<FoldedLayer>& layers) {
   AlignedFloats weights(size);
   auto layer = layers.begin();
   std::int64_t next = 0;
   for_each_matrix(net, taps, [&](const LayerMatrix& matrix) {
-    const MatrixPlace place = place_at(next, matrix);
+    const MatrixPlace place = place_at<Stored>(next, matrix);
     next = place.end();
     if (matrix.layer.name.view() != layer->layer.name.view()) ++layer;
     const FoldedProduct& product = matrix.part == 0 ? layer->product : layer->excite;
@@ -47,17 +48,19 @@ inline AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo>
   return weights;
 }
 
-/// A network on our own kernels: float32, CPU.
+/// A network on our own kernels: on the CPU, from float32 to float32, with activations and the weights
+/// they are multiplied by kept as `Stored`.
 ///
 /// It has no state: any number of threads may call one object at once.
-template <architecture Arch, class Taps>
+template <architecture Arch, class Taps, class Stored>
 class PackedNetwork {
  public:
-  using Layout = NetworkLayout<Arch, Taps>;
+  using Layout = NetworkLayout<Arch, Taps, Stored>;
   using Outputs = std::array<torch::Tensor, Layout::taps.size()>;
 
   PackedNetwork(const std::vector<FoldedLayer>& layers, Isa isa)
-      : weights_(pack_layers(Layout::net, Layout::taps, Layout::places.size, layers)), isa_(isa) {
+      : weights_(pack_layers<Stored>(Layout::net, Layout::taps, Layout::places.size, layers)),
+        isa_(isa) {
     const Input& input = Layout::net.settings.input;
     for (const double mean : input.mean) mean_.push_back(static_cast<float>(mean));
     for (const double std : input.std) std_.push_back(static_cast<float>(std));
@@ -71,7 +74,7 @@ class PackedNetwork {
     const Threads threads = torch_threads();
     Outputs outputs = allocate(pictures, extent);
     if (batch == 0) return outputs;
-    run_batch<Arch, Taps>(
+    run_batch<Arch, Taps, Stored>(
         isa_,
         {.weights = weights_.data(),
          .size = batch,

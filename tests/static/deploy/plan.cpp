@@ -75,6 +75,18 @@ static_assert(arena<WidthMult<LargeArch, std::ratio<1, 2>>>(224, 224) < arena<La
 // The peak is in the second block, far before what is dilated.
 static_assert(arena<LargeArch>(224, 224) == arena<Dilated<LargeArch>>(224, 224));
 
+// bfloat16 takes half, but for windows of rows, sums and what goes with weights: three floats for each
+// channel, and depthwise ones.
+using HalfLarge = detail::NetworkLayout<LargeArch, taps<>, detail::Bfloat16>;
+constexpr std::int64_t half_arena = detail::arena_floats_of<HalfLarge>({224, 224}, 1, 1);
+static_assert(half_arena >= alive / 2 && half_arena <= alive * 3 / 4);
+static_assert(HalfLarge::places.size > weights<LargeArch> / 2);
+static_assert(HalfLarge::places.size < weights<LargeArch> * 53 / 100);
+// Half a cache line for one pixel, rounded up to whole ones.
+static_assert(detail::floats_for<detail::Bfloat16>(1, 1) == 16);
+static_assert(detail::floats_for<detail::Bfloat16>(17, 3) == 48);
+static_assert(detail::floats_for<float>(17, 3) == 96);
+
 // A network that ends at an earlier tap has fewer weights and needs no more memory.
 static_assert(weights<LargeArch, taps<after<6>>> < weights<LargeArch> / 50);
 static_assert(weights<LargeArch, taps<embedding>> < weights<LargeArch>);

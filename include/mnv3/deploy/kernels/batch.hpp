@@ -42,7 +42,8 @@ constexpr std::int64_t arena_floats_of(const Extent& picture, std::int64_t threa
   std::int64_t pictures = Layout::memory(picture, threads).size;
   if (pictures_apart(threads, batch) > 0)
     pictures = std::max(pictures, threads * Layout::memory(picture, 1).size);
-  return pictures + classifier_memory_of(Layout::net, Layout::reach, batch).size;
+  return pictures +
+         classifier_memory_of<typename Layout::Stored>(Layout::net, Layout::reach, batch).size;
 }
 
 struct Batch {
@@ -54,26 +55,31 @@ struct Batch {
 
 /// Runs a batch. `picture_at(i)` gives the `Picture` i, `outputs_at(i)` the array of what its taps
 /// write; embedding and logits write rows one behind the other, from those of picture 0 on.
-template <architecture Arch, class Taps, class PictureAt, class OutputsAt>
+/// `Stored` is what activations are kept as, which the weights are packed for; bfloat16 has an
+/// instruction set of its own, whatever `isa`.
+template <architecture Arch, class Taps, class Stored = float, class PictureAt, class OutputsAt>
 void run_batch(Isa isa, const Batch& batch, const Threads& threads, PictureAt picture_at,
                OutputsAt outputs_at) {
-  using Layout = NetworkLayout<Arch, Taps>;
+  using Layout = NetworkLayout<Arch, Taps, Stored>;
   using Memory = typename Layout::Memory;
   const std::int64_t apart = pictures_apart(threads.count, batch.size);
   const Memory whole = Layout::memory(batch.extent, threads.count);
   const Memory alone = Layout::memory(batch.extent, 1);
-  const ClassifierMemory classifier = classifier_memory_of(Layout::net, Layout::reach, batch.size);
+  const ClassifierMemory classifier =
+      classifier_memory_of<Stored>(Layout::net, Layout::reach, batch.size);
   float* const arena = batch.arena;
   float* const rest = arena + classifier.size;
+  auto* const pooled = reinterpret_cast<Stored*>(arena + classifier.pooled);
+  auto* const hidden = reinterpret_cast<Stored*>(arena + classifier.hidden);
 
-  with_kernels<Arch, Taps>(isa, [&]<class Network> {
+  with_kernels<Arch, Taps, Stored>(isa, [&]<class Network> {
     const auto job = [&](std::int64_t i, float* memory, const Memory& plan) {
       return PictureJob<Layout>{.weights = batch.weights,
                                 .picture = picture_at(i),
                                 .outputs = outputs_at(i),
                                 .arena = memory,
                                 .memory = plan,
-                                .pooled = arena + classifier.pooled + i * block_lanes,
+                                .pooled = pooled + i * block_lanes,
                                 .pooled_block_stride = batch.size * block_lanes};
     };
     if (apart > 0)
@@ -86,13 +92,13 @@ void run_batch(Isa isa, const Batch& batch, const Threads& threads, PictureAt pi
       Network::run_features(job(i, rest, whole), threads);
     Network::run_classifier({.weights = batch.weights,
                              .batch = batch.size,
-                             .pooled = arena + classifier.pooled,
-                             .hidden = arena + classifier.hidden,
+                             .pooled = pooled,
+                             .hidden = hidden,
                              .logits = arena + classifier.logits},
                             threads);
   });
 
-  const auto give_out = [&](int position, const float* blocks) {
+  const auto give_out = [&](int position, const auto* blocks) {
     const int index = Layout::tap_index(position);
     if (index < 0) return;
     const auto i = static_cast<std::size_t>(index);
@@ -102,7 +108,7 @@ void run_batch(Isa isa, const Batch& batch, const Threads& threads, PictureAt pi
               std::min(block_lanes, channels - b * block_lanes), channels,
               {.data = outputs_at(0)[i].data, .channels_last = true});
   };
-  give_out(position_of_embedding(Layout::net), arena + classifier.hidden);
+  give_out(position_of_embedding(Layout::net), hidden);
   give_out(position_of_logits(Layout::net), arena + classifier.logits);
 }
 

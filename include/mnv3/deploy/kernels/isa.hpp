@@ -56,4 +56,37 @@ inline Isa selected_isa() {
                               "\"; this machine has " + allowed + "; unset it for the best one");
 }
 
+/// What a deployed network calculates with.
+enum class Precision {
+  same,      ///< What the network has.
+  bfloat16,  ///< See `deploy`. Needs AVX512-BF16.
+};
+
+/// Whether a network can be deployed with this precision on this machine, as `MNV3_ISA` has it.
+inline bool is_available(Precision precision) {
+  if (precision == Precision::same) return true;
+#if MNV3_KERNELS_X86
+  const char* forced = std::getenv("MNV3_ISA");
+  return is_available(Isa::avx512) && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512bf16") &&
+         (!forced || !*forced || forced == name_of(Isa::avx512));
+#else
+  return false;
+#endif
+}
+
+namespace detail {
+
+/// Errors  std::invalid_argument if the precision is not available, or as `selected_isa`.
+inline void require_available(Precision precision) {
+  if (is_available(precision)) return;
+  const char* forced = std::getenv("MNV3_ISA");
+  throw std::invalid_argument(
+      "mnv3: Precision::bfloat16 needs a CPU with AVX512-BF16, but the instruction set here is " +
+      std::string(name_of(selected_isa())) + (forced && *forced ? ", as MNV3_ISA says" : "") +
+      "; deploy without it where is_available(Precision::bfloat16) is false");
+}
+
+}  // namespace detail
+
 }  // namespace mnv3

@@ -9,6 +9,7 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/kernels/bfloat16.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>
 #include <mnv3/deploy/kernels/packed.hpp>
 #include <mnv3/deploy/kernels/plan.hpp>
@@ -117,13 +118,21 @@ struct Output {
   bool channels_last = false;
 };
 
-/// 4 x 4 floats, transposed. `stride` is between the rows of `to`.
-inline void transpose(const float* from, float* to, std::int64_t stride) {
-  using Row = float __attribute__((vector_size(16)));
-  using UnalignedRow = float __attribute__((vector_size(16), aligned(4), may_alias));
-  const auto row = [&](int i) -> Row {
-    return *reinterpret_cast<const UnalignedRow*>(from + i * block_lanes);
-  };
+using Row = float __attribute__((vector_size(16)));
+using UnalignedRow = float __attribute__((vector_size(16), aligned(4), may_alias));
+
+/// 4 numbers as floats.
+inline Row row_at(const float* from) { return *reinterpret_cast<const UnalignedRow*>(from); }
+inline Row row_at(const Bfloat16* from) {
+  using Halves = std::uint16_t __attribute__((vector_size(8), aligned(2), may_alias));
+  using Bits = std::uint32_t __attribute__((vector_size(16)));
+  return (Row)(__builtin_convertvector(*reinterpret_cast<const Halves*>(from), Bits) << 16);
+}
+
+/// 4 x 4 numbers, transposed. `stride` is between the rows of `to`.
+template <class Stored>
+inline void transpose(const Stored* from, float* to, std::int64_t stride) {
+  const auto row = [&](int i) { return row_at(from + i * block_lanes); };
   const auto low = [](Row x, Row y) { return __builtin_shufflevector(x, y, 0, 4, 1, 5); };
   const auto high = [](Row x, Row y) { return __builtin_shufflevector(x, y, 2, 6, 3, 7); };
   const Row a = low(row(0), row(2));
@@ -137,7 +146,8 @@ inline void transpose(const float* from, float* to, std::int64_t stride) {
 }
 
 /// Copies one block of `lanes` channels, from channel `first` of `channels` on, to `output`.
-inline void unblock(const float* block, std::int64_t pixels, int first, int lanes, int channels,
+template <class Stored>
+inline void unblock(const Stored* block, std::int64_t pixels, int first, int lanes, int channels,
                     const Output& output) {
   if (output.channels_last) {
     for (std::int64_t p = 0; p < pixels; ++p)
@@ -155,19 +165,20 @@ inline void unblock(const float* block, std::int64_t pixels, int first, int lane
     for (int l = 0; l < lanes; ++l) to[l * pixels + p] = block[p * block_lanes + l];
 }
 
-/// What the compiler knows about a network.
-template <architecture Arch, class Taps>
+/// What the compiler knows about a network whose activations are kept as `Element`.
+template <architecture Arch, class Taps, class Element = float>
 struct NetworkLayout {
+  using Stored = Element;
   static constexpr const Definition& net = definition_of<Arch>;
   static constexpr auto taps = tap_info_of<Arch, Taps>();
   static constexpr int reach = taps.back().position;
   static constexpr bool has_classifier = reach >= position_of_embedding(net);
   static constexpr std::size_t features = static_cast<std::size_t>(features_up_to(net, reach));
-  static constexpr auto places = packed_places<features>(net, taps);
+  static constexpr auto places = packed_places<features, Stored>(net, taps);
   using Memory = detail::Memory<features>;
 
   static constexpr Memory memory(const Extent& picture, std::int64_t tasks) {
-    return memory_of<features>(net, taps, picture, tasks);
+    return memory_of<features, Stored>(net, taps, picture, tasks);
   }
   /// Index of the tap at a position, or -1.
   static constexpr int tap_index(int position) {
@@ -180,30 +191,40 @@ struct NetworkLayout {
 /// One picture through a network.
 template <class Layout>
 struct PictureJob {
+  using Stored = typename Layout::Stored;
+
   const float* weights;
   Picture picture;
   std::array<Output, Layout::taps.size()> outputs;
   float* arena;
   const typename Layout::Memory& memory;
-  float* pooled;  ///< This picture's place in the classifier's input.
+  Stored* pooled;  ///< This picture's place in the classifier's input.
   std::ptrdiff_t pooled_block_stride;
 
+  /// Activations `offset` floats behind the beginning.
+  Stored* stored_at(std::int64_t offset) const { return reinterpret_cast<Stored*>(arena + offset); }
   float* scratch_of(std::int64_t task) const {
     return arena + memory.tasks + task * memory.task_floats;
   }
+  Stored* scaled_of(std::int64_t task) const { return reinterpret_cast<Stored*>(scratch_of(task)); }
   /// The sum over pixels of each channel, as far as the task saw them.
   float* sums_of(std::int64_t task) const { return arena + memory.sums + task * memory.sum_floats; }
-  float* means(const Threads& threads) const { return sums_of(threads.count); }
-  float* squeezed(const Threads& threads) const { return sums_of(threads.count + 1); }
+  Stored* means(const Threads& threads) const {
+    return reinterpret_cast<Stored*>(sums_of(threads.count));
+  }
+  Stored* squeezed(const Threads& threads) const {
+    return reinterpret_cast<Stored*>(sums_of(threads.count + 1));
+  }
   float* gates(const Threads& threads) const { return sums_of(threads.count + 2); }
 };
 
 /// The classifier, for a batch of pooled features.
+template <class Stored>
 struct ClassifierJob {
   const float* weights;
   std::int64_t batch;
-  const float* pooled;
-  float* hidden;
+  const Stored* pooled;
+  Stored* hidden;
   float* logits;
 };
 

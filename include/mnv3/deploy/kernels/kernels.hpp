@@ -2,15 +2,18 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/kernels/bfloat16.hpp>
 #include <mnv3/deploy/kernels/finish.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
 #include <mnv3/deploy/kernels/jobs.hpp>
@@ -70,6 +73,20 @@ namespace mnv3::detail::kernels_avx512 {
 }  // namespace mnv3::detail::kernels_avx512
 #ifdef __clang__
 #pragma clang attribute pop
+#pragma clang attribute push( \
+    __attribute__((target("avx512bf16,avx512bw,avx512f,avx512vl,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512bf16,avx512bw,avx512f,avx512vl,avx2,fma")
+#endif
+namespace mnv3::detail::kernels_avx512_bf16 {
+#include <mnv3/deploy/kernels/simd/avx512_bf16.inc>
+// After it, what uses it.
+#include <mnv3/deploy/kernels/all.inc>
+}  // namespace mnv3::detail::kernels_avx512_bf16
+#ifdef __clang__
+#pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
@@ -81,14 +98,21 @@ namespace mnv3::detail::kernels_avx512 {
 
 namespace mnv3::detail {
 
-/// Calls `use.operator()<Network>()` with the kernels of an instruction set.
-template <architecture Arch, class Taps, class Use>
-void with_kernels(Isa isa, const Use& use) {
+/// Calls `use.operator()<Network>()` with the kernels of an instruction set; for bfloat16, which only
+/// programs that use it compile, with those of its own, where there are some.
+template <architecture Arch, class Taps, class Stored, class Use>
+void with_kernels([[maybe_unused]] Isa isa, [[maybe_unused]] const Use& use) {
+  if constexpr (std::is_same_v<Stored, Bfloat16>) {
 #if MNV3_KERNELS_X86
-  if (isa == Isa::avx512) return use.template operator()<kernels_avx512::Network<Arch, Taps>>();
-  if (isa == Isa::avx2) return use.template operator()<kernels_avx2::Network<Arch, Taps>>();
+    use.template operator()<kernels_avx512_bf16::Network<Arch, Taps>>();
 #endif
-  use.template operator()<kernels_portable::Network<Arch, Taps>>();
+  } else {
+#if MNV3_KERNELS_X86
+    if (isa == Isa::avx512) return use.template operator()<kernels_avx512::Network<Arch, Taps>>();
+    if (isa == Isa::avx2) return use.template operator()<kernels_avx2::Network<Arch, Taps>>();
+#endif
+    use.template operator()<kernels_portable::Network<Arch, Taps>>();
+  }
 }
 
 }  // namespace mnv3::detail

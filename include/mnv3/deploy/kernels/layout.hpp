@@ -6,7 +6,8 @@
 
 // How the kernels keep numbers: activations as [channels / 16][pixels][16], weights as
 // [out / 16][in][16], all of it float. Blocks are aligned, a pixel is one cache line, and every
-// instruction set reads the same weights.
+// instruction set reads the same weights. With bfloat16 a pixel is half a cache line, and weights
+// that multiply activations are [out / 16][in / 2][16][2].
 
 namespace mnv3::detail {
 
@@ -25,6 +26,13 @@ constexpr int lanes_of(int channels) {
 /// Floats that `pixels` pixels of `channels` channels take.
 constexpr std::int64_t floats_of(int channels, std::int64_t pixels) {
   return std::int64_t{blocks_of(channels)} * block_lanes * pixels;
+}
+
+/// Floats whose memory takes as many pixels kept as `Element`, in whole cache lines.
+template <class Element>
+constexpr std::int64_t floats_for(int channels, std::int64_t pixels) {
+  constexpr std::int64_t in_float = sizeof(float) / sizeof(Element);
+  return (floats_of(channels, pixels) / in_float + block_lanes - 1) / block_lanes * block_lanes;
 }
 
 /// Height and width.

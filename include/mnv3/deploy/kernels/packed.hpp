@@ -7,17 +7,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/kernels/bfloat16.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>
 
-// All weights of a network in one array of floats, as the kernels read them.
+// All weights of a network in one array, as the kernels read them: floats, or pairs of bfloat16 in
+// the place of each.
 
 namespace mnv3::detail {
 
-/// One product's weights, [out / 16][depth][16], and what makes an output of a sum of products:
+/// One product's weights, [out / 16][depth][16] or pairs, [out / 16][(depth + 1) / 2][16], and what makes an output of a sum of products:
 /// (start + sum) * scale + shift, each [out / 16][16].
 ///
 /// Batch norm is in those three; multiplied into the weights it would round each of them, and where
@@ -36,9 +39,12 @@ struct MatrixPlace {
   std::int64_t values = 0;
   int out = 0;
   int depth = 0;
+  bool paired = false;
 
+  /// What each output sums products with.
+  constexpr int factors() const { return paired ? (depth + 1) / 2 : depth; }
   // In this order, then the next matrix.
-  constexpr std::int64_t start() const { return values + floats_of(out, depth); }
+  constexpr std::int64_t start() const { return values + floats_of(out, factors()); }
   constexpr std::int64_t scale() const { return start() + floats_of(out, 1); }
   constexpr std::int64_t shift() const { return scale() + floats_of(out, 1); }
   constexpr std::int64_t end() const { return shift() + floats_of(out, 1); }
@@ -79,8 +85,16 @@ constexpr void for_each_matrix(const Definition& net, std::span<const TapInfo> t
   });
 }
 
+/// The place of a matrix where activations are kept as `Stored`. Convolutions over windows read
+/// floats.
+template <class Stored = float>
 constexpr MatrixPlace place_at(std::int64_t start, const LayerMatrix& matrix) {
-  return {.values = start, .out = matrix.out, .depth = matrix.depth};
+  const Layer::Role role = matrix.layer.role;
+  const bool reads_stored = role != Layer::Role::stem && role != Layer::Role::depthwise;
+  return {.values = start,
+          .out = matrix.out,
+          .depth = matrix.depth,
+          .paired = std::is_same_v<Stored, Bfloat16> && reads_stored};
 }
 
 /// Places of all matrices of a network with `Features` features.
@@ -92,13 +106,13 @@ struct PackedPlaces {
   std::int64_t size = 0;  ///< Floats in all.
 };
 
-template <std::size_t Features>
+template <std::size_t Features, class Stored>
 constexpr PackedPlaces<Features> packed_places(const Definition& net,
                                                std::span<const TapInfo> taps) {
   PackedPlaces<Features> places;
   for_each_matrix(net, taps, [&](const LayerMatrix& matrix) {
     const Layer& layer = matrix.layer;
-    const MatrixPlace place = place_at(places.size, matrix);
+    const MatrixPlace place = place_at<Stored>(places.size, matrix);
     places.size = place.end();
     const auto feature = [&]() -> FeaturePlaces& {
       return places.features[static_cast<std::size_t>(feature_at(layer.position))];
@@ -140,12 +154,19 @@ struct ExactMatrix {
 inline void pack(const MatrixPlace& place, const ExactMatrix& matrix, std::span<float> weights) {
   const auto at = [](std::int64_t i) { return static_cast<std::size_t>(i); };
   std::fill(weights.begin() + place.values, weights.begin() + place.end(), 0.0F);
+  auto* const pairs = reinterpret_cast<Bfloat16Pair*>(weights.data());
   for (std::int64_t o = 0; o < place.out; ++o) {
     const std::int64_t block = o / block_lanes;
     const std::int64_t lane = o % block_lanes;
-    for (std::int64_t k = 0; k < place.depth; ++k)
-      weights[at(place.values + (block * place.depth + k) * block_lanes + lane)] =
-          static_cast<float>(matrix.values[at(o * place.depth + k)]);
+    for (std::int64_t k = 0; k < place.depth; ++k) {
+      const auto value = static_cast<float>(matrix.values[at(o * place.depth + k)]);
+      const std::int64_t factor = place.paired ? k / 2 : k;
+      const std::int64_t i = place.values + (block * place.factors() + factor) * block_lanes + lane;
+      if (place.paired)
+        (k % 2 == 0 ? pairs[i].first : pairs[i].second) = Bfloat16(value);
+      else
+        weights[at(i)] = value;
+    }
     const double scale = matrix.scale[at(o)];
     const auto start = static_cast<float>(matrix.start[at(o)]);
     const double lost = (matrix.start[at(o)] - static_cast<double>(start)) * scale;

@@ -65,14 +65,16 @@ constexpr std::int64_t stem_floats_of(const Definition& net, const Extent& pictu
   return (3 * net.settings.input.channels + 1) * (picture.width + 2);
 }
 
-/// Floats that a task needs for itself in one feature.
+/// Floats that a task needs for itself in one feature. Its windows are of floats.
+template <class Stored>
 constexpr std::int64_t task_floats_of(const Definition& net, int feature, const Extent& in) {
   if (feature == 0) return stem_floats_of(net, in);
   if (!is_block(net, feature)) return window_blocks * block_lanes * pooled_pixels;
   const InvertedResidualConfig& row = row_of(net, feature);
   const std::int64_t window =
       window_blocks * window_of(depthwise_of(row, net.settings), in).block_floats();
-  return std::max(window, row.use_se ? floats_of(row.expanded_channels, most_tile_rows) : 0);
+  return std::max(window,
+                  row.use_se ? floats_for<Stored>(row.expanded_channels, most_tile_rows) : 0);
 }
 
 /// Offsets, in floats, of what one feature uses.
@@ -80,7 +82,8 @@ struct FeatureMemory {
   Extent in;
   Extent out;
   std::int64_t expanded;   ///< The tapped expansion.
-  std::int64_t depthwise;  ///< Output of the depthwise or, if stored, a closing convolution.
+  std::int64_t depthwise;  ///< Output of the depthwise or, if stored, a closing convolution; the
+                           ///< last one's are floats.
   std::int64_t end;
 };
 
@@ -95,8 +98,9 @@ struct Memory {
   std::int64_t size = 0;
 };
 
-/// The memory of a network with these taps for one picture, worked on by `task_count` tasks.
-template <std::size_t Features>
+/// The memory of a network with these taps for one picture, whose activations are kept as `Stored`,
+/// worked on by `task_count` tasks.
+template <std::size_t Features, class Stored>
 constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapInfo> taps,
                                      const Extent& picture, std::int64_t task_count) {
   Memory<Features> memory{};
@@ -112,27 +116,28 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
     if (i == 0) {
       m.out = output_extent(stem_of(net), in);
     } else if (!is_block(net, i)) {
-      input = floats_of(closing_of(net, i).in_channels, in.pixels());
+      input = floats_for<Stored>(closing_of(net, i).in_channels, in.pixels());
       if (i != closing || is_tapped(taps, position_after(i)))
-        middle = floats_of(output_channels(net, i), in.pixels());
+        middle = i == closing ? floats_of(output_channels(net, i), in.pixels())
+                              : floats_for<Stored>(output_channels(net, i), in.pixels());
     } else {
       const InvertedResidualConfig& row = row_of(net, i);
-      input = floats_of(row.input_channels, in.pixels());
+      input = floats_for<Stored>(row.input_channels, in.pixels());
       if (reach > position_of_expansion(i)) {
         m.out = output_extent(depthwise_of(row, net.settings), in);
-        middle = floats_of(row.expanded_channels, m.out.pixels());
+        middle = floats_for<Stored>(row.expanded_channels, m.out.pixels());
       }
       widest = std::max(widest, floats_of(row.expanded_channels, 1));
     }
     const bool writes_features = i != closing && reach > position_of_expansion(i);
-    m.expanded =
-        std::max(input, writes_features ? floats_of(output_channels(net, i), m.out.pixels()) : 0);
+    m.expanded = std::max(
+        input, writes_features ? floats_for<Stored>(output_channels(net, i), m.out.pixels()) : 0);
     m.depthwise = m.expanded;
     if (is_block(net, i) && is_tapped(taps, position_of_expansion(i)))
-      m.depthwise += floats_of(row_of(net, i).expanded_channels, in.pixels());
+      m.depthwise += floats_for<Stored>(row_of(net, i).expanded_channels, in.pixels());
     m.end = m.depthwise + middle;
     memory.tasks = std::max(memory.tasks, m.end);
-    memory.task_floats = std::max(memory.task_floats, task_floats_of(net, i, in));
+    memory.task_floats = std::max(memory.task_floats, task_floats_of<Stored>(net, i, in));
     in = m.out;
   }
   constexpr auto to_block = [](std::int64_t n) {
@@ -154,12 +159,13 @@ struct ClassifierMemory {
   std::int64_t size = 0;
 };
 
+template <class Stored>
 constexpr ClassifierMemory classifier_memory_of(const Definition& net, int reach,
                                                 std::int64_t batch) {
   ClassifierMemory memory;
   if (reach < position_of_embedding(net)) return memory;
-  memory.hidden = floats_of(output_channels(net, feature_count(net) - 1), batch);
-  memory.logits = memory.hidden + floats_of(net.settings.last_channel, batch);
+  memory.hidden = floats_for<Stored>(output_channels(net, feature_count(net) - 1), batch);
+  memory.logits = memory.hidden + floats_for<Stored>(net.settings.last_channel, batch);
   memory.size = memory.logits;
   if (reach == position_of_logits(net)) memory.size += floats_of(net.settings.num_classes, batch);
   return memory;
