@@ -79,7 +79,8 @@ void draw_maps(ContactSheet& sheet, const torch::Tensor& maps) {
 /// `fraction` of `width` columns, to an eighth of a column.
 std::string bar(double fraction, int width) {
   static constexpr std::array<std::string_view, 8> parts{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-  const auto eighths = static_cast<std::size_t>(fraction * width * 8);
+  // Nothing of NaN.
+  const auto eighths = fraction > 0 ? static_cast<std::size_t>(fraction * width * 8) : 0;
   std::string text;
   for (std::size_t i = 0; i < eighths / 8; ++i) text += "█";
   return text += parts[eighths % 8];

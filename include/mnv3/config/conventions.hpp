@@ -13,10 +13,10 @@ enum class Padding {
   same,       ///< TensorFlow's: as few as the size needs, the odd one below and on the right.
 };
 
-/// What makes squeeze-and-excitation's scale of its second convolution.
+/// The function from what squeeze-and-excitation's second convolution gives to the scale.
 enum class Gate {
   hardsigmoid,  ///< min(max(x + 3, 0), 6) / 6
-  sigmoid,
+  sigmoid,      ///< 1 / (1 + exp(-x))
 };
 
 /// The squeeze-and-excitation of all blocks that have one.

@@ -23,9 +23,8 @@ constexpr std::int64_t parameter_count(const Definition& net, int reach) {
 
 /// Multiply-accumulates for one picture of `height` x `width`, of the layers up to `reach`.
 ///
-/// Units  Multiplications by a weight; batch norm, activations, pooling and residuals do not count,
-///         as
-///        in the paper and in fvcore.
+/// Units  Multiplications by a weight; batch norm, activations, pooling and residuals do not
+///         count, as in the paper and in fvcore.
 constexpr std::int64_t mac_count(const Definition& net, int reach, std::int64_t height,
                                  std::int64_t width) {
   std::int64_t count = 0;

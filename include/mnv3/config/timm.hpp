@@ -11,7 +11,7 @@
 #include <mnv3/config/conventions.hpp>
 #include <mnv3/config/transform.hpp>
 
-/// The networks that timm publishes weights for, under timm's own names.
+/// timm's MobileNetV3s under timm's own names. Only mobilenetv3_large_075 has no published weights.
 ///
 /// Source  timm 1.0.29 models/mobilenetv3.py L511-670, L1281-1380.
 namespace mnv3::timm {

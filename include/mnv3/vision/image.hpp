@@ -35,6 +35,16 @@ inline void check_image_size(std::int64_t width, std::int64_t height) {
                       std::to_string(height));
 }
 
+/// Errors  As `check_image_size`; VisionError if `rgb` has not three bytes for each pixel.
+inline void check_image(const Image& image) {
+  check_image_size(image.width, image.height);
+  const auto pixels = std::int64_t{image.width} * image.height;
+  if (image.rgb.size() != static_cast<std::size_t>(3 * pixels))
+    throw VisionError("a picture of " + std::to_string(image.width) + " x " +
+                      std::to_string(image.height) + " must have three bytes a pixel, but has " +
+                      std::to_string(image.rgb.size()) + " in all");
+}
+
 /// A black picture.
 ///
 /// Errors  As `check_image_size`.

@@ -46,8 +46,9 @@ inline Image read_image(const std::filesystem::path& path) {
     throw VisionError("mnv3: cannot read " + path.string() + ": " + why);
   };
   constexpr std::size_t most_bytes = std::size_t{1} << 28, piece = std::size_t{1} << 16;
+  std::error_code ignored;  // whatever else is wrong, opening the file says so
+  if (std::filesystem::is_directory(path, ignored)) fail("it is a directory");
   errno = 0;
-  if (std::filesystem::is_directory(path)) fail("it is a directory");
   std::ifstream file(path, std::ios::binary);
   if (!file) fail(std::generic_category().message(errno));
   std::vector<unsigned char> bytes;

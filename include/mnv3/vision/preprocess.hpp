@@ -17,7 +17,9 @@ namespace mnv3 {
 ///
 /// Shapes  (3, H, W), float32.
 /// Units   RGB in [0, 1].
+/// Errors  As `check_image`.
 inline torch::Tensor to_tensor(const Image& image) {
+  check_image(image);
   torch::Tensor bytes = torch::empty({image.height, image.width, 3}, torch::kUInt8);
   std::copy(image.rgb.begin(), image.rgb.end(), bytes.data_ptr<std::uint8_t>());
   return bytes.permute({2, 0, 1}).to(torch::kFloat).contiguous().div_(255);

@@ -130,10 +130,10 @@ constexpr int crop_begin(int size, int length) {
 /// Resizes as Pillow's `Image.resize` does, to the bit: first along rows, then along columns, with
 /// bytes in between.
 ///
-/// Errors  As `check_image_size`, for either picture.
+/// Errors  As `check_image`, for either picture.
 inline Image resize(const Image& image, int width, int height,
                     Interpolation interpolation = Interpolation::bilinear) {
-  check_image_size(image.width, image.height);
+  check_image(image);
   check_image_size(width, height);
   check_image_size(width, image.height);  // what is in between
   Image result = image.width == width ? image : detail::resize_width(image, width, interpolation);
@@ -148,7 +148,7 @@ inline Image resize(const Image& image, int width, int height,
 /// Source  torchvision 0.14.1 transforms/functional.py L363-388.
 inline Image resize_shorter_side(const Image& image, int size,
                                  Interpolation interpolation = Interpolation::bilinear) {
-  check_image_size(image.width, image.height);
+  check_image(image);
   const auto [shorter, longer] = std::minmax({image.width, image.height});
   const std::int64_t length = std::int64_t{size} * longer / shorter;
   check_image_size(size, length);
@@ -162,6 +162,7 @@ inline Image resize_shorter_side(const Image& image, int size,
 /// Errors  As `check_image_size`.
 /// Source  torchvision 0.14.1 transforms/functional.py L553-591.
 inline Image center_crop(const Image& image, int width, int height) {
+  check_image(image);
   Image result = make_image(width, height);
   const int left = detail::crop_begin(image.width, width);
   const int top = detail::crop_begin(image.height, height);

@@ -25,8 +25,9 @@ inline std::vector<std::string> read_labels(const std::filesystem::path& path) {
   const auto fail = [&](const std::string& why) {
     throw VisionError("mnv3: cannot read " + path.string() + ": " + why);
   };
+  std::error_code ignored;  // whatever else is wrong, opening the file says so
+  if (std::filesystem::is_directory(path, ignored)) fail("it is a directory");
   errno = 0;
-  if (std::filesystem::is_directory(path)) fail("it is a directory");
   std::ifstream file(path);
   if (!file) fail(std::generic_category().message(errno));
   std::vector<std::string> labels;

@@ -44,6 +44,9 @@ TEST_CASE("sizes that no picture has are refused") {
   CHECK_THROWS_AS(mnv3::resize_shorter_side(Image{}, 4), VisionError);
   CHECK_THROWS_AS(mnv3::center_crop(image, 4, 0), VisionError);
   CHECK_THROWS_AS(mnv3::preprocess(Image{}), VisionError);
+  const Image torn{.width = 2, .height = 2, .rgb = std::vector<std::uint8_t>(13)};
+  CHECK_THROWS_WITH_AS(mnv3::to_tensor(torn), doctest::Contains("but has 13 in all"), VisionError);
+  CHECK_THROWS_AS(mnv3::center_crop(torn, 1, 1), VisionError);
   // A line of a million pixels would become 256 million wide.
   CHECK_THROWS_WITH_AS(mnv3::preprocess(mnv3::make_image(1'000'000, 1)),
                        doctest::Contains("256 x 256000000"), VisionError);

@@ -45,6 +45,7 @@ TEST_CASE("labels are the lines of a file") {
                        doctest::Contains("empty.txt: it has no lines"), VisionError);
   CHECK_THROWS_WITH_AS(mnv3::read_labels(folder / "none.txt"),
                        doctest::Contains("none.txt: No such file"), VisionError);
+  CHECK_THROWS_AS(mnv3::read_labels(folder / std::string(300, 'x')), mnv3::VisionError);
   CHECK_THROWS_WITH_AS(mnv3::read_labels(folder.path()), doctest::Contains("is a directory"),
                        VisionError);
 }
