@@ -5,6 +5,7 @@
 
 #include <mnv3/config/block.hpp>
 #include <mnv3/config/input.hpp>
+#include <mnv3/config/settings.hpp>
 #include <mnv3/config/transform.hpp>
 
 namespace mnv3 {
@@ -33,7 +34,6 @@ struct LargeArch {
       {160, 5, 960, 160, true,  HS, 1, 1},
   });
   // clang-format on
-  static constexpr int last_channel = 1280;
 };
 
 /// MobileNetV3-Small.
@@ -56,7 +56,7 @@ struct SmallArch {
       {96, 5, 576, 96, true,  HS, 1, 1},
   });
   // clang-format on
-  static constexpr int last_channel = 1024;
+  static constexpr Settings settings{.last_channel = 1024};
 };
 
 /// RobustVideoMatting's encoder: MobileNetV3-Large with a dilated tail (output stride 16) that
@@ -64,7 +64,41 @@ struct SmallArch {
 /// after<16>`.
 /// Source  RobustVideoMatting model/mobilenetv3.py L9-37.
 struct RvmArch : Dilated<LargeArch> {
-  static constexpr Input input = Input::rgb01_normalized_imagenet;
+  static constexpr Settings settings{.input = Input::rgb01_normalized_imagenet};
+};
+
+/// MobileNetV2, width 1. In files it has the names of torchvision's `mobilenet_v2`.
+/// Source  arXiv:1801.04381 Table 2; torchvision 0.14.1 models/mobilenetv2.py L67-190.
+struct MobileNetV2Arch {
+  using enum Activation;
+  // clang-format off
+  static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
+      // in, kernel, expand, out, SE, activation, stride, dilation
+      { 32, 3,  32,  16, false, RE6, 1, 1},
+      { 16, 3,  96,  24, false, RE6, 2, 1},  // stride 4
+      { 24, 3, 144,  24, false, RE6, 1, 1},
+      { 24, 3, 144,  32, false, RE6, 2, 1},  // stride 8
+      { 32, 3, 192,  32, false, RE6, 1, 1},
+      { 32, 3, 192,  32, false, RE6, 1, 1},
+      { 32, 3, 192,  64, false, RE6, 2, 1},  // stride 16
+      { 64, 3, 384,  64, false, RE6, 1, 1},
+      { 64, 3, 384,  64, false, RE6, 1, 1},
+      { 64, 3, 384,  64, false, RE6, 1, 1},
+      { 64, 3, 384,  96, false, RE6, 1, 1},
+      { 96, 3, 576,  96, false, RE6, 1, 1},
+      { 96, 3, 576,  96, false, RE6, 1, 1},
+      { 96, 3, 576, 160, false, RE6, 2, 1},  // stride 32
+      {160, 3, 960, 160, false, RE6, 1, 1},
+      {160, 3, 960, 160, false, RE6, 1, 1},
+      {160, 3, 960, 320, false, RE6, 1, 1},
+  });
+  // clang-format on
+  static constexpr Settings settings{.norm_eps = 1e-5,
+                                     .norm_momentum = 0.1,
+                                     .activation = RE6,
+                                     .closing_channels = 1280,
+                                     .hidden_layer = false,
+                                     .names = Names::torchvision_mobilenet_v2};
 };
 
 }  // namespace mnv3

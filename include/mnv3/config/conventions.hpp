@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <mnv3/config/setting.hpp>
+
 // What differs between families of checkpoints that share a table: the same weights under another
 // convention give other numbers, without any error. The defaults are torchvision's.
 
@@ -15,20 +17,33 @@ enum class Padding {
 
 /// The function from what squeeze-and-excitation's second convolution gives to the scale.
 enum class Gate {
-  hardsigmoid,  ///< min(max(x + 3, 0), 6) / 6
-  sigmoid,      ///< 1 / (1 + exp(-x))
+  hardsigmoid,            ///< min(max(x + 3, 0), 6) / 6
+  hardsigmoid_slope_0_2,  ///< min(max(0.2 x + 0.5, 0), 1): Keras' and PaddlePaddle's old one.
+  sigmoid,                ///< 1 / (1 + exp(-x))
 };
 
 /// The squeeze-and-excitation of all blocks that have one.
 struct Squeeze {
-  int divisor = 8;                ///< The squeezed width is rounded to a multiple of it.
-  bool block_activation = false;  ///< Between the two: the block's own activation, not ReLU.
-  Gate gate = Gate::hardsigmoid;
-
-  friend constexpr bool operator==(const Squeeze&, const Squeeze&) = default;
+  Setting<int> divisor = by_default(8);  ///< The squeezed width is rounded to a multiple of it.
+  /// Between the two convolutions: the block's own activation, not ReLU.
+  Setting<bool> block_activation = by_default(false);
+  Setting<Gate> gate = by_default(Gate::hardsigmoid);
+  Setting<int> ratio = by_default(4);  ///< Of the expanded width to the squeezed one.
 };
 
-/// Whose names the tensors have in a checkpoint. In the module they are torchvision's, always.
-enum class Names { torchvision, timm };
+/// How the last feature map becomes one value for each channel.
+enum class Pooling {
+  avg,     ///< The mean.
+  max,     ///< The largest value.
+  avgmax,  ///< Half the sum of both: timm's `avgmax`.
+};
+
+/// Whose names the tensors have in a checkpoint. In the module they are those that torchvision
+/// gives to its MobileNetV3, always.
+enum class Names {
+  torchvision,
+  timm,
+  torchvision_mobilenet_v2,  ///< torchvision's MobileNetV2: see dialects/mobilenet_v2.hpp.
+};
 
 }  // namespace mnv3

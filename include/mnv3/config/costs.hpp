@@ -3,9 +3,13 @@
 
 #include <cstdint>
 
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/axis.hpp>
+#include <mnv3/config/conv2d_norm_activation.hpp>
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/position.hpp>
 #include <mnv3/config/taps.hpp>
 
 // What a network costs, without building or running it.
@@ -34,8 +38,8 @@ constexpr std::int64_t mac_count(const Definition& net, int reach, std::int64_t 
     const std::int64_t weights = std::int64_t{c.in_channels} * c.out_channels;
     switch (layer.kind) {
       case Layer::Kind::conv_norm_activation:
-        height = output_size(c, height);
-        width = output_size(c, width);
+        height = output_size(c, height, Axis::height);
+        width = output_size(c, width, Axis::width);
         count += weights / c.groups * c.kernel * c.kernel * height * width;
         break;
       case Layer::Kind::squeeze_excitation:
@@ -49,16 +53,17 @@ constexpr std::int64_t mac_count(const Definition& net, int reach, std::int64_t 
   return count;
 }
 
-/// Side of the square of input pixels that one pixel of `features.<feature>` sees through its
+/// How many input pixels along one axis one pixel of `features.<feature>` sees through its
 /// convolutions. Squeeze-and-excitation makes the true dependency global; it is left out here.
-constexpr std::int64_t receptive_field(const Definition& net, int feature) {
+constexpr std::int64_t receptive_field(const Definition& net, int feature,
+                                       Axis axis = Axis::height) {
   std::int64_t field = 1;
   std::int64_t jump = 1;  // input pixels between neighbouring output pixels
   for_each_layer(net, [&](const Layer& layer) {
     if (layer.kind != Layer::Kind::conv_norm_activation || layer.position > position_after(feature))
       return;
     field += jump * layer.conv.dilation * (layer.conv.kernel - 1);
-    jump *= layer.conv.stride;
+    jump *= layer.conv.stride.along(axis);
   });
   return field;
 }
@@ -67,6 +72,7 @@ constexpr std::int64_t receptive_field(const Definition& net, int feature) {
 template <architecture Arch, class Taps = taps<>>
 constexpr std::int64_t parameter_count() {
   static_assert(verify<Arch>());
+  static_assert(verify_blocks_known<Arch>());
   static_assert(verify_taps<Arch, Taps>());
   return parameter_count(definition_of<Arch>, reach_of<Arch, Taps>());
 }
@@ -75,6 +81,7 @@ constexpr std::int64_t parameter_count() {
 template <architecture Arch, class Taps = taps<>>
 constexpr std::int64_t mac_count(std::int64_t height, std::int64_t width) {
   static_assert(verify<Arch>());
+  static_assert(verify_blocks_known<Arch>());
   static_assert(verify_taps<Arch, Taps>());
   return mac_count(definition_of<Arch>, reach_of<Arch, Taps>(), height, width);
 }

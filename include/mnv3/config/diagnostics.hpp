@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <tuple>
 #include <utility>
 
 #include <mnv3/config/arch.hpp>
+#include <mnv3/config/declaration.hpp>
+#include <mnv3/config/geometry.hpp>
 #include <mnv3/config/rules.hpp>
 #include <mnv3/config/taps.hpp>
 
 // The rules as compiler errors of two lines: the sentence, then a type that is never defined and
 // whose arguments are the values.
 
-namespace mnv3 {
+namespace mnv3::config {
 
 template <int Row> struct at_block;
 template <int Value> struct got;
@@ -24,9 +25,10 @@ template <class Arch, class... Details> struct architecture_error;
 /// Weights of the architecture `Checkpoint` in a network of the architecture `Arch`.
 template <class Arch, class Checkpoint, class... Details> struct checkpoint_error;
 
-template <int... Values> struct available;
+/// Numbers, or strides that differ between the axes.
+template <auto... Values> struct available;
 template <class Tap> struct comes_before;
-template <class Arch, class Tap, class Detail> struct tap_error;
+template <class Arch, class Tap, class... Details> struct tap_error;
 
 namespace detail {
 
@@ -45,28 +47,46 @@ struct tap_type_of<Index, taps<Taps...>> {
 template <int Index, class Taps>
 using tap_type = typename tap_type_of<Index, Taps>::type;
 
-/// The values that a tap of the kind of `Tap` may have in `Arch`.
+/// The values that a tap of the kind of `Tap` may have in `Arch`, ascending.
 template <architecture Arch, class Tap>
 struct available_values {
-  static constexpr bool legal(int value) {
-    return position_of(definition_of<Arch>, TapRequest{Tap::request.kind, value}) >= 0;
+  static constexpr const Definition& net = definition_of<Arch>;
+  static constexpr bool is_stride = Tap::request.kind == TapRequest::Kind::at_stride ||
+                                    Tap::request.kind == TapRequest::Kind::first_at_stride;
+
+  /// Whether feature `i` is one, or brings a new stride.
+  static constexpr bool legal(int i) {
+    if (is_stride) return i == 0 || output_stride(net, i) != output_stride(net, i - 1);
+    return position_of(net, TapRequest{.kind = Tap::request.kind, .value = i}) >= 0;
   }
-  static constexpr int closing = feature_count(definition_of<Arch>) - 1;
-  static constexpr int count_up_to = std::max(closing, output_stride(definition_of<Arch>, closing));
   static constexpr std::size_t count = [] {
     std::size_t n = 0;
-    for (int value = 0; value <= count_up_to; ++value) n += legal(value);
+    for (int i = 0; i < feature_count(net); ++i) n += legal(i);
     return n;
   }();
-  static constexpr auto values = [] {
+  static constexpr std::array<int, count> features = [] {
     std::array<int, count> found{};
     std::size_t next = 0;
-    for (int value = 0; value <= count_up_to; ++value)
-      if (legal(value)) found[next++] = value;
+    for (int i = 0; i < feature_count(net); ++i)
+      if (legal(i)) found[next++] = i;
     return found;
   }();
+  static constexpr bool is_square = [] {
+    for (const int i : features)
+      if (!output_stride(net, i).is_square()) return false;
+    return true;
+  }();
+  template <std::size_t I>
+  static constexpr auto value() {
+    if constexpr (!is_stride)
+      return features[I];
+    else if constexpr (is_square)
+      return output_stride(net, features[I]).height;
+    else
+      return output_stride(net, features[I]);
+  }
   template <std::size_t... I>
-  static available<values[I]...> as_type(std::index_sequence<I...>);
+  static available<value<I>()...> as_type(std::index_sequence<I...>);
 };
 template <architecture Arch, class Tap>
 using available_for = decltype(available_values<Arch, Tap>::as_type(
@@ -74,19 +94,48 @@ using available_for = decltype(available_values<Arch, Tap>::as_type(
 
 }  // namespace detail
 
-/// Refuses to compile where `Arch` breaks a rule. Always true, so that it can stand in a
-/// static_assert.
-template <architecture Arch>
+}  // namespace mnv3::config
+
+namespace mnv3 {
+
+/// Refuses to compile where `Arch` is no architecture or breaks a rule. Always true, so that it can
+/// stand in a static_assert.
+template <class Arch>
 constexpr bool verify() {
-  constexpr Verdict v = check(definition_of<Arch>);
+  using namespace config;
+  constexpr Verdict v = [] {
+    constexpr Verdict declared = check_declaration<Arch>();
+    if constexpr (declared.ok())
+      return check(definition_of<Arch>);
+    else
+      return declared;
+  }();
 #define MNV3_RULE(name, sentence) \
   static_assert(v.rule != Rule::name, "mnv3: [" #name "] " sentence);
+  MNV3_DECLARATION_RULES(MNV3_RULE)
   MNV3_ARCHITECTURE_RULES(MNV3_RULE)
 #undef MNV3_RULE
-  if constexpr (!v.ok() && v.index >= 0)
+  if constexpr (v.rule == Rule::members_in_settings)
+    detail::show<architecture_error<Arch, detail::misplaced_member<Arch>>>();
+  else if constexpr (!v.ok() && !check_declaration<Arch>().ok())
+    detail::show<architecture_error<Arch>>();
+  else if constexpr (!v.ok() && v.index >= 0)
     detail::show<architecture_error<Arch, at_block<v.index>, got<v.got>, expected<v.expected>>>();
   else if constexpr (!v.ok())
     detail::show<architecture_error<Arch, got<v.got>, expected<v.expected>>>();
+  return true;
+}
+
+/// Refuses to compile where the blocks of `Arch` are modules of its own: whatever asks for more of
+/// them than the table says. Always true.
+template <architecture Arch>
+constexpr bool verify_blocks_known() {
+  constexpr Verdict v{.rule = has_own_block<Arch> ? Rule::blocks_known : Rule::none};
+#define MNV3_RULE(name, sentence) \
+  static_assert(v.rule != Rule::name, "mnv3: [" #name "] " sentence);
+  MNV3_BLOCK_RULES(MNV3_RULE)
+#undef MNV3_RULE
+  if constexpr (!v.ok()) config::detail::show<config::architecture_error<Arch>>();
   return true;
 }
 
@@ -94,6 +143,7 @@ constexpr bool verify() {
 /// legal. Always true.
 template <architecture Arch, architecture Checkpoint>
 constexpr bool verify_checkpoint() {
+  using namespace config;
   constexpr Verdict v = check_checkpoint(definition_of<Arch>, definition_of<Checkpoint>);
 #define MNV3_RULE(name, sentence) \
   static_assert(v.rule != Rule::name, "mnv3: [" #name "] " sentence);
@@ -107,15 +157,30 @@ constexpr bool verify_checkpoint() {
   return true;
 }
 
+/// The verdict on `Taps` for `Arch`, which must be legal.
+template <architecture Arch, class Taps>
+constexpr Verdict check_taps() {
+  const Verdict verdict = check_taps(definition_of<Arch>, Taps::requests);
+  if (has_own_block<Arch> && verdict.ok())
+    for (int i = 0; i < static_cast<int>(Taps::requests.size()); ++i)
+      if (Taps::requests[static_cast<std::size_t>(i)].kind == TapRequest::Kind::expansion)
+        return {.rule = Rule::blocks_known, .index = i};
+  return verdict;
+}
+
 /// Refuses to compile where `Taps` breaks a rule for `Arch`, which must be legal. Always true.
 template <architecture Arch, class Taps>
 constexpr bool verify_taps() {
-  constexpr Verdict v = check_taps(definition_of<Arch>, Taps::requests);
+  using namespace config;
+  constexpr Verdict v = check_taps<Arch, Taps>();
 #define MNV3_RULE(name, sentence) \
   static_assert(v.rule != Rule::name, "mnv3: [" #name "] " sentence);
   MNV3_TAP_RULES(MNV3_RULE)
+  MNV3_BLOCK_RULES(MNV3_RULE)
 #undef MNV3_RULE
-  if constexpr (v.rule == Rule::taps_differ || v.rule == Rule::taps_ascend)
+  if constexpr (v.rule == Rule::blocks_known)
+    detail::show<tap_error<Arch, detail::tap_type<v.index, Taps>>>();
+  else if constexpr (v.rule == Rule::taps_differ || v.rule == Rule::taps_ascend)
     detail::show<tap_error<Arch, detail::tap_type<v.index, Taps>,
                            comes_before<detail::tap_type<v.index - 1, Taps>>>>();
   else if constexpr (!v.ok())

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
-#include <span>
+
+#include <mnv3/config/channel_values.hpp>
+#include <mnv3/config/setting.hpp>
 
 namespace mnv3 {
 
@@ -16,9 +18,9 @@ inline constexpr std::array imagenet_std{0.229, 0.224, 0.225};
 /// With `mean` and `std` the network itself computes (x - mean) / std for each channel; without
 /// them normalising is the caller's, as in torchvision.
 struct Input {
-  int channels = 3;
-  std::span<const double> mean{};  ///< Empty, or one value for each channel.
-  std::span<const double> std{};   ///< As many values as `mean`, all above 0.
+  Setting<int> channels = by_default(3);
+  ChannelValues mean{};  ///< None, or one for each channel.
+  ChannelValues std{};   ///< As many as `mean`, all above 0.
 
   constexpr bool normalized_inside() const { return !mean.empty(); }
 
@@ -29,7 +31,7 @@ struct Input {
   static const Input rgb01_normalized_imagenet;
 };
 
-inline constexpr Input Input::rgb_normalized_by_caller{};
+inline constexpr Input Input::rgb_normalized_by_caller{.channels = 3};
 inline constexpr Input Input::rgb01_normalized_imagenet{
     .channels = 3, .mean = imagenet_mean, .std = imagenet_std};
 

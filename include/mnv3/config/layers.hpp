@@ -1,70 +1,26 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include <optional>
-#include <stdexcept>
-#include <string_view>
-
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/block.hpp>
+#include <mnv3/config/channels.hpp>
+#include <mnv3/config/conv2d_norm_activation.hpp>
 #include <mnv3/config/conventions.hpp>
+#include <mnv3/config/geometry.hpp>
+#include <mnv3/config/name.hpp>
+#include <mnv3/config/position.hpp>
 
 // The layers that a table stands for, in the order in which they run. Modules, state-dict names and
 // costs are all computed from what is here.
 
 namespace mnv3 {
 
-/// A convolution without bias, its batch norm and its activation, if any.
-struct Conv2dNormActivationConfig {
-  int in_channels;
-  int out_channels;
-  int kernel = 1;
-  int stride = 1;
-  int dilation = 1;
-  int groups = 1;
-  std::optional<Activation> activation{};
-  Padding padding = Padding::symmetric;
-};
-
-/// Zeros on each side of a symmetric convolution, so that stride 1 keeps the size. No convolution
-/// has more on any side.
-/// Source  torchvision 0.14.1 ops/misc.py L87.
-constexpr int padding_of(const Conv2dNormActivationConfig& c) {
-  return (c.kernel - 1) / 2 * c.dilation;
-}
-
-/// Output size along one side, for an input of `size` pixels, whatever the padding.
-constexpr std::int64_t output_size(const Conv2dNormActivationConfig& c, std::int64_t size) {
-  return (size + 2 * padding_of(c) - c.dilation * (c.kernel - 1) - 1) / c.stride + 1;
-}
-
-/// Zeros along one side of `size` pixels: in front, that is above or on the left, and behind.
-struct SidePadding {
-  std::int64_t before;
-  std::int64_t after;
-
-  friend constexpr bool operator==(const SidePadding&, const SidePadding&) = default;
-};
-
-/// Source  TensorFlow nn.convolution, "SAME"; timm 1.0.29 layers/padding.py.
-constexpr SidePadding side_padding(const Conv2dNormActivationConfig& c, std::int64_t size) {
-  if (c.padding == Padding::symmetric) return {padding_of(c), padding_of(c)};
-  const std::int64_t seen =
-      (output_size(c, size) - 1) * c.stride + std::int64_t{c.kernel - 1} * c.dilation + 1;
-  const std::int64_t total = std::max<std::int64_t>(seen - size, 0);
-  return {total / 2, total - total / 2};
-}
-
 /// `features.0`.
 constexpr Conv2dNormActivationConfig stem_of(const Definition& net) {
   return {.in_channels = net.settings.input.channels,
           .out_channels = output_channels(net, 0),
           .kernel = 3,
-          .stride = 2,
+          .stride = stem_stride,
           .activation = net.settings.activation,
           .padding = net.settings.padding};
 }
@@ -88,65 +44,46 @@ constexpr Conv2dNormActivationConfig depthwise_of(const InvertedResidualConfig& 
           .padding = settings.padding};
 }
 
+/// Width of the squeeze-and-excitation bottleneck. The division is an integer one and comes first;
+/// timm's is not, which is the same for multiples of the ratio.
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L96.
+constexpr int squeeze_channels(const InvertedResidualConfig& row, const Squeeze& squeeze = {}) {
+  return make_divisible(row.expanded_channels / squeeze.ratio, squeeze.divisor);
+}
+
 /// What is between the two convolutions of squeeze-and-excitation.
 constexpr Activation squeeze_activation(const InvertedResidualConfig& row, const Squeeze& squeeze) {
   return squeeze.block_activation ? row.activation : Activation::RE;
 }
 
-/// The linear 1x1 convolution that narrows again.
+/// The 1x1 convolution that narrows again, linear in MobileNetV3.
 constexpr Conv2dNormActivationConfig projection_of(const InvertedResidualConfig& row) {
-  return {.in_channels = row.expanded_channels, .out_channels = row.out_channels};
+  return {.in_channels = row.expanded_channels,
+          .out_channels = row.out_channels,
+          .activation = row.projection_activation};
 }
 
-/// `features.<feature>`, one behind the last block.
+/// `features.<feature>`, one after the last block.
 constexpr Conv2dNormActivationConfig closing_of(const Definition& net, int feature) {
   return {.in_channels = output_channels(net, feature - 1),
           .out_channels = output_channels(net, feature),
           .activation = net.settings.activation};
 }
 
-// Where in the network something is, as one ascending number: every feature has two places, inside
-// (after its expansion) and at its end; the classifier's two Linears follow. A network whose last
-// tap is at position p has exactly the layers at positions up to p.
-
-constexpr int position_of_expansion(int feature) { return 2 * feature; }
-constexpr int position_after(int feature) { return 2 * feature + 1; }
-constexpr int position_of_embedding(const Definition& net) { return 2 * feature_count(net); }
-constexpr int position_of_logits(const Definition& net) { return 2 * feature_count(net) + 1; }
-
-/// The feature that a position is in, where it is in any.
-constexpr int feature_at(int position) { return position / 2; }
-/// Features that a network has whose last tap is at `reach`.
-constexpr int features_up_to(const Definition& net, int reach) {
-  return std::min(feature_count(net), feature_at(reach) + 1);
-}
-
-/// A dotted state-dict name, without allocation.
-class Name {
- public:
-  constexpr Name& operator+=(std::string_view text) {
-    for (const char c : text) {
-      if (size_ == text_.size()) throw std::length_error("mnv3: a state-dict name is too long");
-      text_[size_++] = c;
-    }
-    return *this;
-  }
-  constexpr Name& operator+=(int number) {
-    if (number >= 10) *this += number / 10;
-    const char digit = static_cast<char>('0' + number % 10);
-    return *this += std::string_view(&digit, 1);
-  }
-  template <class Part>
-  friend constexpr Name operator+(Name name, const Part& part) {
-    return name += part;
-  }
-  constexpr std::string_view view() const { return {text_.data(), size_}; }
-  constexpr operator std::string_view() const { return view(); }
-
- private:
-  std::array<char, 56> text_{};
-  std::size_t size_ = 0;
+/// Positions of the classifier's children, which are also their names. -1: absent.
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L190-195; without a hidden layer
+///         models/mobilenetv2.py L168-171.
+struct ClassifierSlots {
+  int hidden = -1;
+  int activation = -1;
+  int dropout = 0;
+  int output = 1;
 };
+
+constexpr ClassifierSlots classifier_slots(const Settings& settings) {
+  if (settings.hidden_layer) return {.hidden = 0, .activation = 1, .dropout = 2, .output = 3};
+  return {};
+}
 
 /// One layer with parameters.
 struct Layer {
@@ -181,6 +118,7 @@ constexpr void for_each_layer(const Definition& net, Visit visit) {
   using enum Layer::Kind;
   using enum Layer::Role;
   const int blocks = static_cast<int>(net.blocks.size());
+  const Settings& settings = net.settings;
   const Name features = Name{} + "features.";
   visit(Layer{conv_norm_activation, stem, position_after(0), features + 0, stem_of(net)});
   for (int i = 1; i <= blocks; ++i) {
@@ -192,34 +130,37 @@ constexpr void for_each_layer(const Definition& net, Visit visit) {
       visit(Layer{conv_norm_activation, expansion, position_of_expansion(i),
                   block + slots.expansion, expansion_of(row)});
     visit(Layer{conv_norm_activation, depthwise, end, block + slots.depthwise,
-                depthwise_of(row, net.settings)});
+                depthwise_of(row, settings)});
     if (row.use_se)
       visit(Layer{squeeze_excitation,
                   squeeze,
                   end,
                   block + slots.squeeze,
                   {.in_channels = row.expanded_channels,
-                   .out_channels = squeeze_channels(row, net.settings.squeeze.divisor)}});
+                   .out_channels = squeeze_channels(row, settings.squeeze)}});
     visit(
         Layer{conv_norm_activation, projection, end, block + slots.projection, projection_of(row)});
   }
   for (int i = blocks + 1; i < feature_count(net); ++i)
     visit(
         Layer{conv_norm_activation, closing, position_after(i), features + i, closing_of(net, i)});
-  // 1 and 2 are the activation and the dropout, which have no parameters.
-  const int pooled_channels = output_channels(net, feature_count(net) - 1);
-  const int hidden_channels = net.settings.last_channel;
-  visit(Layer{linear,
-              hidden,
-              position_of_embedding(net),
-              Name{} + "classifier.0",
-              {.in_channels = pooled_channels, .out_channels = hidden_channels},
-              net.settings.hidden_bias});
+  // The activation and the dropout between the two Linears have no parameters.
+  const Name classifier = Name{} + "classifier.";
+  const ClassifierSlots slots = classifier_slots(settings);
+  if (settings.hidden_layer)
+    visit(Layer{linear,
+                hidden,
+                position_of_embedding(net),
+                classifier + slots.hidden,
+                {.in_channels = pooled_channels(net),
+                 .out_channels = settings.last_channel,
+                 .activation = settings.activation},
+                settings.hidden_bias});
   visit(Layer{linear,
               output,
               position_of_logits(net),
-              Name{} + "classifier.3",
-              {.in_channels = hidden_channels, .out_channels = net.settings.num_classes}});
+              classifier + slots.output,
+              {.in_channels = embedding_channels(net), .out_channels = settings.num_classes}});
 }
 
 }  // namespace mnv3

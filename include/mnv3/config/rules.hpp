@@ -3,12 +3,19 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <numeric>
 #include <span>
 #include <stdexcept>
 #include <string>
 
 #include <mnv3/config/arch.hpp>
+#include <mnv3/config/axis.hpp>
 #include <mnv3/config/block.hpp>
+#include <mnv3/config/channel_values.hpp>
+#include <mnv3/config/geometry.hpp>
+#include <mnv3/config/layers.hpp>
+#include <mnv3/config/norm.hpp>
+#include <mnv3/config/settings.hpp>
 #include <mnv3/config/taps.hpp>
 
 // The only place that knows what is legal. One linear pass over values serves the compiler
@@ -16,14 +23,29 @@
 
 namespace mnv3 {
 
+// About the struct itself: what no value can tell.
+#define MNV3_DECLARATION_RULES(RULE)                                                               \
+  RULE(is_architecture,                                                                            \
+       "an architecture is a struct, not inside a function, that has `static constexpr auto blocks " \
+       "= std::to_array<mnv3::InvertedResidualConfig>({...})`")                                    \
+  RULE(members_are_static,                                                                         \
+       "an architecture has nothing but static members: write `static constexpr` before each, and " \
+       "no constructor")                                                                           \
+  RULE(settings_are_settings,                                                                      \
+       "`settings` must be `static constexpr mnv3::Settings settings{...}`")                       \
+  RULE(members_in_settings,                                                                        \
+       "this member belongs into `static constexpr mnv3::Settings settings{.num_classes = 10}`, "  \
+       "under the name that `mnv3::Settings` has for it")
+
 // Rules about a row name it; the others are about the settings (doubles are reported in
 // thousandths).
 #define MNV3_ARCHITECTURE_RULES(RULE)                                                              \
   RULE(has_blocks, "`blocks` needs at least one row")                                              \
+  RULE(width_mult_positive, "`width_mult` of a row must be above 0 (thousandths below)")           \
   RULE(channels_in_range, "the channel counts of a row must be from 1 to 1048576")                 \
   RULE(in_follows_out, "`input_channels` of a row must equal `out_channels` of the row before it") \
   RULE(kernel_is_odd, "`kernel` must be odd and at least 1, so that padding keeps the size")       \
-  RULE(stride_is_1_or_2, "`stride` must be 1 or 2")                                                \
+  RULE(stride_is_1_or_2, "`stride` must be 1 or 2 along each axis")                                                \
   RULE(dilation_positive, "`dilation` must be at least 1")                                         \
   RULE(expand_not_below_in, "`expanded_channels` must not be smaller than `input_channels`")       \
   RULE(input_channels_positive, "`input.channels` must be at least 1")                             \
@@ -33,10 +55,15 @@ namespace mnv3 {
   RULE(num_classes_positive, "`num_classes` must be at least 1")                                   \
   RULE(last_channel_positive, "`last_channel` must be at least 1")                                 \
   RULE(dropout_is_probability, "`dropout` must be from 0 to 1 (thousandths below)")                \
-  RULE(eps_positive, "`batch_norm_eps` must be above 0 (thousandths below)")                       \
-  RULE(momentum_is_fraction, "`batch_norm_momentum` must be from 0 to 1 (thousandths below)")      \
+  RULE(eps_positive, "`norm_eps` must be above 0 (thousandths below)")                             \
+  RULE(momentum_is_fraction, "`norm_momentum` must be from 0 to 1 (thousandths below)")            \
+  RULE(groups_divide_channels,                                                                     \
+       "`norm_groups` must be at least 1 and divide all channels that group norm follows")         \
   RULE(squeeze_divisor_positive, "`squeeze.divisor` must be at least 1")                           \
-  RULE(closing_layers_in_range, "`closing_layers` must be from 1 to 1024")                         \
+  RULE(squeeze_ratio_positive, "`squeeze.ratio` must be at least 1")                               \
+  RULE(closing_layers_in_range, "`closing_layers` must be from 0 to 1024")                         \
+  RULE(closing_channels_in_range,                                                                  \
+       "`closing_channels` must be from 1 to 1048576, or not given")                               \
   RULE(stages_fit_rows,                                                                            \
        "`stages` needs one number for each row, from 0 on, growing by at most 1, or none")
 
@@ -46,6 +73,12 @@ namespace mnv3 {
   RULE(expansion_exists, "`expansion<I>` must name a block that has an expansion")                \
   RULE(taps_differ, "two taps name the same output: remove one of them")                          \
   RULE(taps_ascend, "taps must be in the order in which the network computes them")
+
+// What the table no longer tells where the blocks are modules of their own.
+#define MNV3_BLOCK_RULES(RULE)                                                                     \
+  RULE(blocks_known,                                                                               \
+       "costs, names, `expansion<I>` and `deploy` need blocks that the table describes, but this " \
+       "architecture has a `block` of its own")
 
 // Where the same weights would give other numbers than in the network that they were trained in.
 #define MNV3_CHECKPOINT_RULES(RULE)                                                                \
@@ -57,15 +90,18 @@ namespace mnv3 {
   RULE(same_residuals, "the checkpoint's network must have residuals in the same rows")            \
   RULE(same_activations, "the checkpoint's network must have the same activations")                \
   RULE(same_squeezes, "the checkpoint's network must have the same squeeze-and-excitation")        \
-  RULE(same_head, "the checkpoint's network must have the same layers behind the blocks")          \
+  RULE(same_head, "the checkpoint's network must have the same layers after the blocks")           \
+  RULE(same_pooling, "the checkpoint's network must have the same `pooling`")                      \
+  RULE(same_norm, "the checkpoint's network must have the same `norm`, of the same groups")        \
   RULE(same_padding, "the checkpoint's network must have the same `padding`")                      \
-  RULE(same_eps, "the checkpoint's network must have the same `batch_norm_eps` (millionths below)")
+  RULE(same_eps, "the checkpoint's network must have the same `norm_eps` (millionths below)")
 
 /// Every rule; `none` is the verdict on a legal network.
 enum class Rule {
   none,
 #define MNV3_RULE(name, sentence) name,
-  MNV3_ARCHITECTURE_RULES(MNV3_RULE) MNV3_TAP_RULES(MNV3_RULE) MNV3_CHECKPOINT_RULES(MNV3_RULE)
+  MNV3_DECLARATION_RULES(MNV3_RULE) MNV3_ARCHITECTURE_RULES(MNV3_RULE) MNV3_TAP_RULES(MNV3_RULE)
+      MNV3_BLOCK_RULES(MNV3_RULE) MNV3_CHECKPOINT_RULES(MNV3_RULE)
 #undef MNV3_RULE
 };
 
@@ -83,7 +119,7 @@ struct Verdict {
 /// So that what is computed from a legal table does not overflow.
 inline constexpr int most_channels = 1 << 20;
 
-namespace detail {
+namespace config::detail {
 
 constexpr int thousandths(double value) {
   if (value != value) return 0;  // no number: the sentence has to do
@@ -93,10 +129,12 @@ constexpr int millionths(double value) {  // rounded, as 1e-5 is no float of bas
   return static_cast<int>(std::clamp(value, 0.0, 1e3) * 1e6 + 0.5);
 }
 
-}  // namespace detail
+}  // namespace config::detail
 
 /// The verdict on one row that follows `previous_out` channels.
 constexpr Verdict check_row(const InvertedResidualConfig& row, int index, int previous_out) {
+  if (!(row.width_mult > 0))
+    return {Rule::width_mult_positive, index, config::detail::thousandths(row.width_mult), 1};
   for (const int channels : {row.input_channels, row.expanded_channels, row.out_channels})
     if (channels < 1 || channels > most_channels)
       return {Rule::channels_in_range, index, channels, channels < 1 ? 1 : most_channels};
@@ -104,8 +142,9 @@ constexpr Verdict check_row(const InvertedResidualConfig& row, int index, int pr
     return {Rule::in_follows_out, index, row.input_channels, previous_out};
   if (row.kernel < 1 || row.kernel % 2 == 0)
     return {Rule::kernel_is_odd, index, row.kernel, std::max(1, row.kernel + 1)};
-  if (row.stride < 1 || row.stride > 2)
-    return {Rule::stride_is_1_or_2, index, row.stride, row.stride < 1 ? 1 : 2};
+  for (const int stride : {row.stride.height, row.stride.width})
+    if (stride < 1 || stride > 2)
+      return {Rule::stride_is_1_or_2, index, stride, stride < 1 ? 1 : 2};
   if (row.dilation < 1) return {Rule::dilation_positive, index, row.dilation, 1};
   if (row.expanded_channels < row.input_channels)
     return {Rule::expand_not_below_in, index, row.expanded_channels, row.input_channels};
@@ -114,25 +153,30 @@ constexpr Verdict check_row(const InvertedResidualConfig& row, int index, int pr
 
 /// The verdict on what an architecture says besides its table.
 constexpr Verdict check_settings(const Settings& s) {
-  using detail::thousandths;
-  if (s.input.channels < 1) return {Rule::input_channels_positive, -1, s.input.channels, 1};
+  using config::detail::thousandths;
+  const int channels = s.input.channels;
+  if (channels < 1) return {Rule::input_channels_positive, -1, channels, 1};
   const bool normalizes = !s.input.mean.empty() || !s.input.std.empty();
-  for (const std::span<const double> values : {s.input.mean, s.input.std})
-    if (const int n = static_cast<int>(values.size()); n != (normalizes ? s.input.channels : 0))
-      return {Rule::normalization_fits, -1, n, s.input.channels};
+  for (const ChannelValues& values : {s.input.mean, s.input.std})
+    if (const int n = static_cast<int>(values.size()); n != (normalizes ? channels : 0))
+      return {Rule::normalization_fits, -1, n, channels};
   for (const double value : s.input.std)
     if (!(value > 0)) return {Rule::std_positive, -1, thousandths(value), 1};
   if (s.num_classes < 1) return {Rule::num_classes_positive, -1, s.num_classes, 1};
   if (s.last_channel < 1) return {Rule::last_channel_positive, -1, s.last_channel, 1};
   if (!(s.dropout >= 0 && s.dropout <= 1))
     return {Rule::dropout_is_probability, -1, thousandths(s.dropout), s.dropout < 0 ? 0 : 1000};
-  if (!(s.batch_norm_eps > 0)) return {Rule::eps_positive, -1, thousandths(s.batch_norm_eps), 1};
-  if (!(s.batch_norm_momentum >= 0 && s.batch_norm_momentum <= 1))
-    return {Rule::momentum_is_fraction, -1, thousandths(s.batch_norm_momentum),
-            s.batch_norm_momentum < 0 ? 0 : 1000};
+  if (!(s.norm_eps > 0)) return {Rule::eps_positive, -1, thousandths(s.norm_eps), 1};
+  if (!(s.norm_momentum >= 0 && s.norm_momentum <= 1))
+    return {Rule::momentum_is_fraction, -1, thousandths(s.norm_momentum),
+            s.norm_momentum < 0 ? 0 : 1000};
+  if (s.norm_groups < 1) return {Rule::groups_divide_channels, -1, s.norm_groups, 1};
   if (s.squeeze.divisor < 1) return {Rule::squeeze_divisor_positive, -1, s.squeeze.divisor, 1};
-  if (s.closing_layers < 1 || s.closing_layers > 1024)
-    return {Rule::closing_layers_in_range, -1, s.closing_layers, s.closing_layers < 1 ? 1 : 1024};
+  if (s.squeeze.ratio < 1) return {Rule::squeeze_ratio_positive, -1, s.squeeze.ratio, 1};
+  if (s.closing_layers < 0 || s.closing_layers > 1024)
+    return {Rule::closing_layers_in_range, -1, s.closing_layers, s.closing_layers < 0 ? 0 : 1024};
+  if (const int n = s.closing_channels; s.closing_channels.is_given() && (n < 1 || n > most_channels))
+    return {Rule::closing_channels_in_range, -1, n, n < 1 ? 1 : most_channels};
   return {};
 }
 
@@ -152,6 +196,26 @@ constexpr Verdict check_stages(std::span<const int> stages, int rows) {
   return {};
 }
 
+/// The verdict on the groups of group norm in a network that is legal otherwise. `expected` is a
+/// number of groups that would do.
+constexpr Verdict check_groups(const Definition& net) {
+  if (net.settings.norm != Norm::group) return {};
+  const int groups = net.settings.norm_groups;
+  Verdict verdict;
+  const auto divides = [&](int index, int channels) {
+    if (verdict.ok() && channels % groups != 0)
+      verdict = {Rule::groups_divide_channels, index, groups, std::gcd(groups, channels)};
+  };
+  const int rows = static_cast<int>(net.blocks.size());
+  for (int i = 0; i < rows; ++i) {
+    const InvertedResidualConfig& row = row_of(net, i + 1);
+    for (const int channels : {row.input_channels, row.expanded_channels, row.out_channels})
+      divides(i, channels);
+  }
+  if (net.settings.closing_layers > 0) divides(-1, pooled_channels(net));
+  return verdict;
+}
+
 /// The verdict on an architecture.
 constexpr Verdict check(const Definition& net) {
   if (net.blocks.empty()) return {Rule::has_blocks, -1, 0, 1};
@@ -162,6 +226,7 @@ constexpr Verdict check(const Definition& net) {
     previous_out = row.out_channels;
   }
   if (const Verdict verdict = check_settings(net.settings); !verdict.ok()) return verdict;
+  if (const Verdict verdict = check_groups(net); !verdict.ok()) return verdict;
   return check_stages(net.settings.stages, static_cast<int>(net.blocks.size()));
 }
 
@@ -193,10 +258,10 @@ constexpr Verdict check_taps(const Definition& net, std::span<const TapRequest> 
 /// there. What only training sees, the number of classes, taps and what the input is, may differ.
 /// `got` is what `net` has, `expected` what the checkpoint's network has.
 constexpr Verdict check_checkpoint(const Definition& net, const Definition& checkpoint) {
-  const auto [blocks, ours] = net;
-  const auto [from_blocks, theirs] = checkpoint;
-  const int rows = static_cast<int>(blocks.size());
-  if (const int n = static_cast<int>(from_blocks.size()); n != rows)
+  const Settings& ours = net.settings;
+  const Settings& theirs = checkpoint.settings;
+  const int rows = static_cast<int>(net.blocks.size());
+  if (const int n = static_cast<int>(checkpoint.blocks.size()); n != rows)
     return {Rule::same_rows, -1, rows, n};
   Verdict verdict;
   const auto same = [&](Rule rule, int index, int got, int expected) {
@@ -210,26 +275,40 @@ constexpr Verdict check_checkpoint(const Definition& net, const Definition& chec
     same(Rule::same_channels, i, has_expansion(a), has_expansion(b));
     same(Rule::same_channels, i, a.out_channels, b.out_channels);
     same(Rule::same_kernels, i, a.kernel, b.kernel);
-    same(Rule::same_strides, i, depthwise_stride(a), depthwise_stride(b));
+    for (const Axis axis : {Axis::height, Axis::width})
+      same(Rule::same_strides, i, depthwise_stride(a).along(axis), depthwise_stride(b).along(axis));
     same(Rule::same_dilations, i, a.dilation, b.dilation);
     same(Rule::same_residuals, i, has_residual(a), has_residual(b));
     same(Rule::same_activations, i, static_cast<int>(a.activation), static_cast<int>(b.activation));
+    same(Rule::same_activations, i, static_cast<int>(a.projection_activation),
+         static_cast<int>(b.projection_activation));
     same(Rule::same_squeezes, i, a.use_se, b.use_se);
     if (a.use_se)
-      same(Rule::same_squeezes, i, squeeze_channels(a, ours.squeeze.divisor),
-           squeeze_channels(b, theirs.squeeze.divisor));
+      same(Rule::same_squeezes, i, squeeze_channels(a, ours.squeeze),
+           squeeze_channels(b, theirs.squeeze));
   }
-  same(Rule::same_squeezes, -1, ours.squeeze.block_activation, theirs.squeeze.block_activation);
-  same(Rule::same_squeezes, -1, static_cast<int>(ours.squeeze.gate),
-       static_cast<int>(theirs.squeeze.gate));
-  same(Rule::same_activations, -1, static_cast<int>(ours.activation),
-       static_cast<int>(theirs.activation));
-  same(Rule::same_head, -1, ours.closing_layers, theirs.closing_layers);
-  same(Rule::same_head, -1, ours.last_channel, theirs.last_channel);
-  same(Rule::same_head, -1, ours.hidden_bias, theirs.hidden_bias);
-  same(Rule::same_padding, -1, static_cast<int>(ours.padding), static_cast<int>(theirs.padding));
-  same(Rule::same_eps, -1, detail::millionths(ours.batch_norm_eps),
-       detail::millionths(theirs.batch_norm_eps));
+  const auto same_value = [&](Rule rule, const auto& got, const auto& expected) {
+    same(rule, -1, static_cast<int>(got.value()), static_cast<int>(expected.value()));
+  };
+  same_value(Rule::same_squeezes, ours.squeeze.block_activation, theirs.squeeze.block_activation);
+  same_value(Rule::same_squeezes, ours.squeeze.gate, theirs.squeeze.gate);
+  same_value(Rule::same_activations, ours.activation, theirs.activation);
+  same_value(Rule::same_head, ours.closing_layers, theirs.closing_layers);
+  same(Rule::same_head, -1, pooled_channels(net), pooled_channels(checkpoint));
+  same_value(Rule::same_head, ours.hidden_layer, theirs.hidden_layer);
+  same(Rule::same_head, -1, embedding_channels(net), embedding_channels(checkpoint));
+  if (ours.hidden_layer) same_value(Rule::same_head, ours.hidden_bias, theirs.hidden_bias);
+  same_value(Rule::same_pooling, ours.pooling, theirs.pooling);
+  same_value(Rule::same_padding, ours.padding, theirs.padding);
+  // Frozen or not, a batch norm computes the same.
+  const auto kind_of = [](const Settings& s) {
+    return s.norm == Norm::frozen_batch ? Norm::batch : s.norm.value();
+  };
+  same(Rule::same_norm, -1, static_cast<int>(kind_of(ours)), static_cast<int>(kind_of(theirs)));
+  if (ours.norm == Norm::group) same_value(Rule::same_norm, ours.norm_groups, theirs.norm_groups);
+  if (ours.norm != Norm::none)
+    same(Rule::same_eps, -1, config::detail::millionths(norm_eps_of(ours)),
+         config::detail::millionths(norm_eps_of(theirs)));
   return verdict;
 }
 
@@ -241,8 +320,10 @@ constexpr const char* sentence_of(Rule rule) {
 #define MNV3_RULE(name, sentence) \
   case Rule::name:                \
     return "mnv3: [" #name "] " sentence;
+      MNV3_DECLARATION_RULES(MNV3_RULE)
       MNV3_ARCHITECTURE_RULES(MNV3_RULE)
       MNV3_TAP_RULES(MNV3_RULE)
+      MNV3_BLOCK_RULES(MNV3_RULE)
       MNV3_CHECKPOINT_RULES(MNV3_RULE)
 #undef MNV3_RULE
   }

@@ -7,7 +7,10 @@
 #include <span>
 
 #include <mnv3/config/arch.hpp>
-#include <mnv3/config/layers.hpp>
+#include <mnv3/config/block.hpp>
+#include <mnv3/config/geometry.hpp>
+#include <mnv3/config/position.hpp>
+#include <mnv3/config/stride.hpp>
 
 // Which outputs a network exposes, as a type: `taps<after<3>, at_stride<8>, logits>`.
 
@@ -15,9 +18,10 @@ namespace mnv3 {
 
 /// A tap as a value.
 struct TapRequest {
-  enum class Kind { after, at_stride, first_at_stride, expansion, embedding, logits };
+  enum class Kind { after, at_stride, first_at_stride, expansion, pooled, embedding, logits };
   Kind kind;
-  int value = 0;  ///< A feature or a stride; nothing for the last two kinds.
+  int value = 0;    ///< A feature; nothing where `stride` or the kind says all.
+  Stride stride{};  ///< Of the kinds with a stride in their names.
 };
 
 /// The output of `features.<Feature>`.
@@ -27,17 +31,20 @@ struct after {
 };
 
 /// The output of the *last* feature at this output stride, the closing convolution included: what
-/// RVM and timm call the feature of a stride.
-template <int Stride>
+/// RVM and timm call the feature of a stride. `at_stride<8, 4>` is 8 along the height and 4 along
+/// the width.
+template <int Height, int Width = Height>
 struct at_stride {
-  static constexpr TapRequest request{TapRequest::Kind::at_stride, Stride};
+  static constexpr TapRequest request{.kind = TapRequest::Kind::at_stride,
+                                      .stride = {Height, Width}};
 };
 
 /// The output of the *first* feature at this output stride: what torchvision's LR-ASPP and
 /// DeepLabV3 call low. The same shape as `at_stride`, but another tensor.
-template <int Stride>
+template <int Height, int Width = Height>
 struct first_at_stride {
-  static constexpr TapRequest request{TapRequest::Kind::first_at_stride, Stride};
+  static constexpr TapRequest request{.kind = TapRequest::Kind::first_at_stride,
+                                      .stride = {Height, Width}};
 };
 
 /// The output of the expansion (convolution, batch norm, activation) inside block `Feature`: what
@@ -47,7 +54,13 @@ struct expansion {
   static constexpr TapRequest request{TapRequest::Kind::expansion, Feature};
 };
 
-/// The input of the last Linear, before dropout: (N, last_channel).
+/// The last feature map, pooled to one value for each channel: (N, channels).
+struct pooled {
+  static constexpr TapRequest request{TapRequest::Kind::pooled};
+};
+
+/// The input of the last Linear, before dropout: (N, last_channel), or what is pooled where the
+/// classifier has no hidden layer.
 struct embedding {
   static constexpr TapRequest request{TapRequest::Kind::embedding};
 };
@@ -65,10 +78,10 @@ struct taps {
 
 /// What a tap turns out to be in a given network.
 struct TapInfo {
-  int feature;   ///< Index in `features`; -1 for `embedding` and `logits`.
-  int channels;  ///< Of the tapped tensor.
-  int stride;    ///< Input pixels for each output pixel; 0 for `embedding` and `logits`.
-  int position;  ///< See `position_after`.
+  int feature;    ///< Index in `features`; -1 for `pooled`, `embedding` and `logits`.
+  int channels;   ///< Of the tapped tensor.
+  Stride stride;  ///< Input pixels for each output pixel; 0 where `feature` is -1.
+  int position;   ///< See `position_after`.
 
   friend constexpr bool operator==(const TapInfo&, const TapInfo&) = default;
 };
@@ -84,13 +97,15 @@ constexpr int position_of(const Definition& net, const TapRequest& request) {
     case at_stride:
     case first_at_stride:
       for (int i = 0; i < features; ++i)
-        if (output_stride(net, i) == request.value && (found < 0 || request.kind == at_stride))
+        if (output_stride(net, i) == request.stride && (found < 0 || request.kind == at_stride))
           found = position_after(i);
       return found;
     case expansion:
       return is_block(net, request.value) && has_expansion(row_of(net, request.value))
                  ? position_of_expansion(request.value)
                  : -1;
+    case pooled:
+      return position_of_pooled(net);
     case embedding:
       return position_of_embedding(net);
     case logits:
@@ -101,9 +116,10 @@ constexpr int position_of(const Definition& net, const TapRequest& request) {
 
 /// The tap at a position that `position_of` gave.
 constexpr TapInfo tap_at(const Definition& net, int position) {
-  const int feature = position / 2;
+  const int feature = feature_at(position);
   if (position == position_of_logits(net)) return {-1, net.settings.num_classes, 0, position};
-  if (position == position_of_embedding(net)) return {-1, net.settings.last_channel, 0, position};
+  if (position == position_of_embedding(net)) return {-1, embedding_channels(net), 0, position};
+  if (position == position_of_pooled(net)) return {-1, pooled_channels(net), 0, position};
   if (position == position_of_expansion(feature))
     return {feature, row_of(net, feature).expanded_channels, output_stride(net, feature - 1),
             position};
@@ -124,10 +140,16 @@ constexpr auto tap_info_of() {
   return info;
 }
 
+/// Which of the outputs is at this position, or -1.
+constexpr int tap_index(std::span<const TapInfo> taps, int position) {
+  for (std::size_t i = 0; i < taps.size(); ++i)
+    if (taps[i].position == position) return static_cast<int>(i);
+  return -1;
+}
+
 /// Whether something at this position is one of the outputs.
 constexpr bool is_tapped(std::span<const TapInfo> taps, int position) {
-  return std::any_of(taps.begin(), taps.end(),
-                     [&](const TapInfo& tap) { return tap.position == position; });
+  return tap_index(taps, position) >= 0;
 }
 
 /// Position of the last thing that a network with these taps computes.

@@ -12,43 +12,47 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/block.hpp>
 #include <mnv3/config/channels.hpp>
+#include <mnv3/config/depth.hpp>
+#include <mnv3/config/geometry.hpp>
+#include <mnv3/config/ratio.hpp>
+#include <mnv3/config/settings.hpp>
 
-// torchvision's builder arguments, and those of other families, as functions of tables and, below, as architectures made of
-// others. Everything else a builder takes is a member to override:
+// torchvision's builder arguments, and those of other families, as functions of tables and, below,
+// as architectures made of others. Everything else that a builder takes is a setting:
 //
 //   struct Mine : mnv3::SmallArch {
-//     static constexpr int num_classes = 10;
+//     static constexpr mnv3::Settings settings{.num_classes = 10};
 //   };
 
 namespace mnv3 {
 
-namespace detail {
+namespace config::detail {
 
-/// Index of the first row of the last stage: the last row with stride 2 (C4 in the paper's tables).
+/// Index of the first row of the last stage: the last row with a stride (C4 in the paper's tables).
 template <std::size_t N>
 constexpr std::size_t tail_of(const std::array<InvertedResidualConfig, N>& blocks) {
   for (std::size_t i = N; i-- > 0;)
-    if (blocks[i].stride == 2) return i;
-  throw std::invalid_argument("mnv3: no row of the table has stride 2, so it has no last stage");
+    if (blocks[i].stride != 1) return i;
+  throw std::invalid_argument("mnv3: no row of the table has a stride, so it has no last stage");
 }
 
 /// The stages of the rows of `Arch`, for tables in which they would not be seen any more.
 template <architecture Arch>
-constexpr auto stages_of() {
+inline constexpr auto stages_of = [] {
   std::array<int, std::size(Arch::blocks)> stages{};
   for (std::size_t i = 0; i < stages.size(); ++i)
     stages[i] = stage_of(definition_of<Arch>, static_cast<int>(i) + 1);
   return stages;
-}
+}();
 
-}  // namespace detail
+}  // namespace config::detail
 
 /// Dilates the last stage by 2 instead of striding, so that it stays at half the output stride. The
 /// first row keeps stride 2 *and* gets dilation 2, so the convolution runs at stride 1.
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L227, L246-248, L261-263 (`dilated=True`).
 template <std::size_t N>
 constexpr auto dilated(std::array<InvertedResidualConfig, N> blocks) {
-  for (std::size_t i = detail::tail_of(blocks); i < N; ++i) blocks[i].dilation = 2;
+  for (std::size_t i = config::detail::tail_of(blocks); i < N; ++i) blocks[i].dilation = 2;
   return blocks;
 }
 
@@ -56,7 +60,7 @@ constexpr auto dilated(std::array<InvertedResidualConfig, N> blocks) {
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L226, L246-248, L261-263 (`reduced_tail=True`).
 template <std::size_t N>
 constexpr auto reduced_tail(std::array<InvertedResidualConfig, N> blocks) {
-  const std::size_t tail = detail::tail_of(blocks);
+  const std::size_t tail = config::detail::tail_of(blocks);
   for (std::size_t i = tail; i < N; ++i) {
     if (i > tail) {
       blocks[i].input_channels /= 2;
@@ -66,10 +70,6 @@ constexpr auto reduced_tail(std::array<InvertedResidualConfig, N> blocks) {
   }
   return blocks;
 }
-
-/// Multiplies a channel count and rounds it by torchvision's rule.
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L47-49 (`adjust_channels`).
-constexpr int width_mult(int channels, double width) { return make_divisible(channels * width); }
 
 /// How a width multiplier is applied. Other rules give other networks: no two of them share the
 /// weights of all widths.
@@ -96,8 +96,8 @@ template <std::size_t N>
 constexpr auto width_mult(std::array<InvertedResidualConfig, N> blocks, double width,
                           WidthRule rule = WidthRule::torchvision) {
   for (std::size_t i = 0; i < N; ++i) {
-    const InvertedResidualConfig from = blocks[i];
-    InvertedResidualConfig& row = blocks[i];
+    const InvertedResidualConfig from = adjusted(blocks[i]);
+    InvertedResidualConfig& row = blocks[i] = from;
     if (i > 0 || scales_stem(rule, width))
       row.input_channels = width_mult(from.input_channels, width);
     row.out_channels = width_mult(from.out_channels, width);
@@ -128,7 +128,7 @@ enum class DilationRule {
 template <std::size_t N>
 constexpr auto with_output_stride(std::array<InvertedResidualConfig, N> blocks, int stride,
                                   DilationRule rule) {
-  int reached = 2;  // by the stem
+  int reached = stem_stride.height;
   int dilation = 1;
   for (InvertedResidualConfig& row : blocks) {
     const int before = dilation;
@@ -156,6 +156,16 @@ constexpr auto minimalistic(std::array<InvertedResidualConfig, N> blocks) {
   return blocks;
 }
 
+/// One activation in place of another.
+template <std::size_t N>
+constexpr auto with_activation(std::array<InvertedResidualConfig, N> blocks, Activation from,
+                               Activation to) {
+  for (InvertedResidualConfig& row : blocks)
+    for (Activation* activation : {&row.activation, &row.projection_activation})
+      if (*activation == from) *activation = to;
+  return blocks;
+}
+
 /// `Arch` with torchvision's `dilated=True`.
 template <architecture Arch>
 struct Dilated : Arch {
@@ -166,19 +176,32 @@ struct Dilated : Arch {
 template <architecture Arch>
 struct ReducedTail : Arch {
   static constexpr auto blocks = mnv3::reduced_tail(Arch::blocks);
-  static constexpr int last_channel = detail::settings_of<Arch>().last_channel / 2;
+  static constexpr Settings settings{.last_channel =
+                                         definition_of<Arch>.settings.last_channel / 2};
 };
 
 /// `Arch` with a width multiplier, given as a ratio: `WidthMult<LargeArch, std::ratio<3, 4>>`.
 /// Together with `ReducedTail` it must be the outer one, since torchvision rounds last.
 template <architecture Arch, class Width, WidthRule Rule = WidthRule::torchvision>
 struct WidthMult : Arch {
-  static constexpr double width = static_cast<double>(Width::num) / Width::den;
-  static constexpr auto blocks = mnv3::width_mult(Arch::blocks, width, Rule);
-  static constexpr auto stages = detail::stages_of<Arch>();
-  static constexpr int last_channel =
-      scales_hidden(Rule, width) ? mnv3::width_mult(detail::settings_of<Arch>().last_channel, width)
-                                 : detail::settings_of<Arch>().last_channel;
+  static constexpr auto blocks =
+      mnv3::width_mult(Arch::blocks, config::detail::value_of<Width>, Rule);
+  static constexpr Settings settings{
+      .last_channel = scales_hidden(Rule, config::detail::value_of<Width>)
+                          ? mnv3::width_mult(definition_of<Arch>.settings.last_channel,
+                                             config::detail::value_of<Width>)
+                          : definition_of<Arch>.settings.last_channel.value(),
+      .stages = config::detail::stages_of<Arch>};
+};
+
+/// `Arch` with a depth multiplier, given as a ratio: `DepthMult<LargeArch, std::ratio<6, 5>>`.
+/// Together with `WidthMult` it must be the inner one. timm scales the closing convolutions, too.
+template <architecture Arch, class Depth>
+struct DepthMult : Arch {
+  static constexpr auto blocks = config::detail::deepened<Arch, Depth>;
+  static constexpr Settings settings{
+      .closing_layers = config::detail::deepened_count<Depth>(
+          definition_of<Arch>.settings.closing_layers)};
 };
 
 /// `Arch`, whose table must not be dilated yet, with an output stride of 8 or 16, or of 32 as it
@@ -190,15 +213,29 @@ struct OutputStride : Arch {
   static_assert(std::ranges::all_of(Arch::blocks,
                                     [](const auto& row) { return row.dilation == 1; }),
                 "mnv3: the table is dilated already; give OutputStride the plain architecture");
+  static_assert(std::ranges::all_of(Arch::blocks,
+                                    [](const auto& row) { return row.stride.is_square(); }),
+                "mnv3: the table has strides that differ between the axes; say its dilations there");
   static constexpr auto blocks = mnv3::with_output_stride(Arch::blocks, Stride, Rule);
-  static constexpr auto stages = detail::stages_of<Arch>();
+  static constexpr Settings settings{.stages = config::detail::stages_of<Arch>};
 };
 
 /// `Arch` without squeeze-and-excitation, hard-swish and 5x5 kernels.
 template <architecture Arch>
 struct Minimalistic : Arch {
   static constexpr auto blocks = mnv3::minimalistic(Arch::blocks);
-  static constexpr Activation activation = Activation::RE;
+  static constexpr Settings settings{.activation = Activation::RE};
+};
+
+/// `Arch` with the activation `To` wherever it has `From`, in its blocks and outside of them:
+/// `WithActivation<LargeArch, Activation::HS, Activation::RE6>` is what people train who cannot
+/// have hard-swish. Nothing in a file of weights tells the two apart.
+template <architecture Arch, Activation From, Activation To>
+struct WithActivation : Arch {
+  static constexpr auto blocks = mnv3::with_activation(Arch::blocks, From, To);
+  static constexpr Settings settings{.activation = definition_of<Arch>.settings.activation == From
+                                                       ? To
+                                                       : definition_of<Arch>.settings.activation};
 };
 
 }  // namespace mnv3

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <type_traits>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/rules.hpp>
+
+// Whether a struct is written as an architecture has to be: what is decided before its table is
+// looked at.
+
+/// Members that look like settings: those that architectures had beside `blocks` before there was
+/// `settings`, and what people write for them.
+#define MNV3_MISPLACED_MEMBERS(MEMBER)                                                            \
+  MEMBER(input)                                                                                   \
+  MEMBER(input_channels)                                                                          \
+  MEMBER(in_channels)                                                                             \
+  MEMBER(num_classes)                                                                             \
+  MEMBER(num_class)                                                                               \
+  MEMBER(n_classes)                                                                               \
+  MEMBER(nb_classes)                                                                              \
+  MEMBER(classes)                                                                                 \
+  MEMBER(last_channel)                                                                            \
+  MEMBER(dropout)                                                                                 \
+  MEMBER(norm)                                                                                    \
+  MEMBER(norm_layer)                                                                              \
+  MEMBER(batch_norm_eps)                                                                          \
+  MEMBER(batch_norm_momentum)                                                                     \
+  MEMBER(padding)                                                                                 \
+  MEMBER(squeeze)                                                                                 \
+  MEMBER(activation)                                                                              \
+  MEMBER(pooling)                                                                                 \
+  MEMBER(closing_layers)                                                                          \
+  MEMBER(closing_channels)                                                                        \
+  MEMBER(hidden_bias)                                                                             \
+  MEMBER(names)                                                                                   \
+  MEMBER(stages)
+
+namespace mnv3::config {
+
+/// The names of such members, for the compiler to print.
+namespace misplaced {
+#define MNV3_MEMBER(name) struct name;
+MNV3_MISPLACED_MEMBERS(MNV3_MEMBER)
+#undef MNV3_MEMBER
+}  // namespace misplaced
+
+namespace detail {
+
+template <class Arch>
+constexpr auto find_misplaced() {
+#define MNV3_MEMBER(name)             \
+  if constexpr (requires { Arch::name; }) \
+    return std::type_identity<misplaced::name>{}; \
+  else
+  MNV3_MISPLACED_MEMBERS(MNV3_MEMBER)
+#undef MNV3_MEMBER
+  return std::type_identity<void>{};
+}
+
+/// The first such member that `Arch` has, static or not; void where it has none.
+template <class Arch>
+using misplaced_member = typename decltype(find_misplaced<Arch>())::type;
+
+}  // namespace detail
+}  // namespace mnv3::config
+
+namespace mnv3 {
+
+/// The verdict on how `Arch` is written.
+template <class Arch>
+constexpr Verdict check_declaration() {
+  if constexpr (!architecture<Arch>) {
+    return {.rule = Rule::is_architecture};
+  } else if constexpr (!std::is_void_v<config::detail::misplaced_member<Arch>>) {
+    return {.rule = Rule::members_in_settings};
+  } else if constexpr (!std::is_empty_v<Arch> || !std::is_aggregate_v<Arch>) {
+    return {.rule = Rule::members_are_static};
+  } else if constexpr (requires { Arch::settings; }) {
+    if constexpr (!std::same_as<std::remove_cvref_t<decltype(Arch::settings)>, Settings>)
+      return {.rule = Rule::settings_are_settings};
+  }
+  return {};
+}
+
+/// Whether `Arch` is an architecture that breaks no rule.
+template <class Arch>
+constexpr bool is_valid() {
+  if constexpr (check_declaration<Arch>().ok())
+    return check(definition_of<Arch>).ok();
+  else
+    return false;
+}
+
+}  // namespace mnv3

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/block.hpp>
+#include <mnv3/config/geometry.hpp>
+#include <mnv3/config/layer_names.hpp>
+#include <mnv3/config/layers.hpp>
+#include <mnv3/config/name.hpp>
+
+// What timm calls the layers of its MobileNetV3 and LCNet.
+
+namespace mnv3::config::detail {
+
+/// "blocks.3.1.": where timm has `features.<feature>`, which must not be the stem.
+constexpr Name timm_block(const Definition& net, int feature) {
+  const int blocks = static_cast<int>(net.blocks.size());
+  int first = feature;  // of its stage
+  if (feature > blocks)
+    first = blocks + 1;
+  else
+    while (first > 1 && stage_of(net, first - 1) == stage_of(net, feature)) --first;
+  const int stage = feature > blocks ? stage_of(net, blocks) + 1 : stage_of(net, feature);
+  return Name{} + "blocks." + stage + "." + (feature - first) + ".";
+}
+
+/// Source  timm 1.0.29 models/mobilenetv3.py, models/_efficientnet_blocks.py. A block without an
+///         expansion is its `DepthwiseSeparableConv`.
+constexpr LayerNames timm_names(const Definition& net, const Layer& layer) {
+  using enum Layer::Role;
+  const int feature = feature_at(layer.position);
+  const bool separable = is_block(net, feature) && !has_expansion(row_of(net, feature));
+  const Name name{};
+  switch (layer.role) {
+    case stem:
+      return {name + "conv_stem", name + "bn1"};
+    case hidden:
+      return {name + "conv_head", name};
+    case output:
+      return {name + "classifier", name};
+    default:
+      break;
+  }
+  const Name block = timm_block(net, feature);
+  switch (layer.role) {
+    case expansion:
+      return {block + "conv_pw", block + "bn1"};
+    case depthwise:
+      return {block + "conv_dw", block + (separable ? "bn1" : "bn2")};
+    case squeeze:
+      return {block + "se.conv_reduce", block + "se.conv_expand"};
+    case projection:
+      return {block + (separable ? "conv_pw" : "conv_pwl"), block + (separable ? "bn2" : "bn3")};
+    default:  // the closing ones
+      return {block + "conv", block + "bn1"};
+  }
+}
+
+}  // namespace mnv3::config::detail
