@@ -30,12 +30,22 @@ template <auto... Values> struct available;
 template <class Tap> struct comes_before;
 template <class Arch, class Tap, class... Details> struct tap_error;
 
+template <int Index> struct last_is;
+template <int Index, class... Details> struct feature_error;
+template <class Arch, class Block> struct block_error;
+
 namespace detail {
 
 /// Makes the compiler print a type by needing it complete.
 template <class Incomplete>
 constexpr void show() {
   static_assert(sizeof(Incomplete) > 0);
+}
+/// The same, for a function that has to return something.
+template <class Incomplete, class Value>
+constexpr Value& show(Value& value) {
+  show<Incomplete>();
+  return value;
 }
 
 template <int Index, class Taps>

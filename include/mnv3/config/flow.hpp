@@ -16,7 +16,7 @@ namespace mnv3 {
 ///
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L66-114.
 template <InvertedResidualConfig Row, class Steps, class Value>
-constexpr auto contract(Steps&& steps, const Value& expanded, const Value& input) {
+constexpr auto flow_after_expansion(Steps&& steps, const Value& expanded, const Value& input) {
   auto y = steps.depthwise(expanded);
   if constexpr (Row.use_se) y = steps.squeeze(std::move(y));
   return steps.project(std::move(y), has_residual(Row) ? &input : nullptr);

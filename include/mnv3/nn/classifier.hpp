@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <string_view>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <utility>
 
+#include <fmt/format.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/linear.h>
 
-#include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/settings.hpp>
 #include <mnv3/nn/activation.hpp>
-#include <mnv3/nn/module_tree.hpp>
+#include <mnv3/nn/print.hpp>
+#include <mnv3/nn/printed_module.hpp>
 
 namespace mnv3 {
 
-/// Linear "0", activation, dropout, Linear "3"; the last one only if `WithLogits`.
-/// Source  torchvision 0.14.1 models/mobilenetv3.py L190-195.
+/// Linear "0", activation, dropout, Linear "3"; the last one only if `WithLogits`. Without a hidden
+/// layer only dropout and Linear "1".
+/// Source  torchvision 0.14.1 models/mobilenetv3.py L190-195, models/mobilenetv2.py L168-171.
 template <bool WithLogits>
 class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogits>> {
  public:
@@ -24,17 +30,27 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
   }
 
   void reset() override {
-    hidden = this->register_module(
-        "0", torch::nn::Linear(torch::nn::LinearOptions(in_features_, settings_.last_channel)
-                                   .bias(settings_.hidden_bias)));
-    if constexpr (WithLogits)
-      output = this->register_module(
-          "3", torch::nn::Linear(settings_.last_channel, settings_.num_classes));
+    const ClassifierSlots slots = classifier_slots(settings_);
+    int width = in_features_;
+    if (settings_.hidden_layer) {
+      hidden = linear(slots.hidden, width, settings_.last_channel, settings_.hidden_bias);
+      parameterless(slots.activation,
+                    nn::printed_activation(settings_.activation, /*in_place=*/true));
+      width = settings_.last_channel;
+    }
+    if constexpr (WithLogits) {
+      parameterless(slots.dropout, fmt::format("Dropout(p={}, inplace=True)",
+                                               nn::printed_float(settings_.dropout)));
+      output = linear(slots.output, width, settings_.num_classes, true);
+    }
   }
 
-  /// Shapes  x: (N, in_features). Result: (N, last_channel).
+  /// What `classify` reads: the hidden layer's output or, without one, `x`.
+  ///
+  /// Shapes  x: (N, in_features). Result: (N, last_channel) or x.
   torch::Tensor embed(const torch::Tensor& x) {
-    return apply_in_place(settings_.activation, hidden->forward(x));
+    if (!hidden) return x;
+    return nn::apply_in_place(settings_.activation, hidden->forward(x));
   }
 
   /// Shapes  embedding: (N, last_channel), not written. Result: (N, num_classes).
@@ -42,25 +58,22 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
     return output->forward(torch::dropout(embedding, settings_.dropout, this->is_training()));
   }
 
-  void print(ModuleTree& tree, std::string_view key) const {
-    tree.open(key, "Sequential");
-    tree.leaf("0", printed_linear(hidden));
-    tree.leaf("1", printed_name(settings_.activation));
-    if constexpr (WithLogits) {
-      tree.leaf("2", fmt::format("Dropout(p={}, inplace=True)", printed_float(settings_.dropout)));
-      tree.leaf("3", printed_linear(output));
-    }
-    tree.close();
-  }
+  void pretty_print(std::ostream& stream) const override { stream << "Sequential"; }
 
   torch::nn::Linear hidden{nullptr};
   torch::nn::Linear output{nullptr};
 
  private:
-  static std::string printed_linear(const torch::nn::Linear& linear) {
-    return fmt::format("Linear(in_features={}, out_features={}, bias={})",
-                       linear->options.in_features(), linear->options.out_features(),
-                       linear->options.bias() ? "True" : "False");
+  torch::nn::Linear linear(int slot, int in, int out, bool bias) {
+    const std::string text = fmt::format("Linear(in_features={}, out_features={}, bias={})", in,
+                                         out, bias ? "True" : "False");
+    return this->register_module(
+        std::to_string(slot),
+        nn::printed_as(text, torch::nn::LinearImpl(torch::nn::LinearOptions(in, out).bias(bias))));
+  }
+  void parameterless(int slot, std::string text) {
+    this->register_module(std::to_string(slot),
+                          std::make_shared<nn::ParameterlessImpl>(std::move(text)));
   }
 
   int in_features_;

@@ -1,49 +1,64 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <string_view>
+#include <memory>
+#include <ostream>
+#include <string>
 #include <utility>
 
+#include <fmt/format.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
-#include <mnv3/config/arch.hpp>
+#include <mnv3/config/conv2d_norm_activation.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/norm.hpp>
+#include <mnv3/config/settings.hpp>
 #include <mnv3/nn/activation.hpp>
 #include <mnv3/nn/convolve.hpp>
-#include <mnv3/nn/module_tree.hpp>
+#include <mnv3/nn/frozen_batch_norm2d.hpp>
+#include <mnv3/nn/print.hpp>
+#include <mnv3/nn/printed_module.hpp>
 
 namespace mnv3 {
 
-/// A convolution "0", its batch norm "1" and its activation, if any.
+/// A convolution "0", its norm "1" and its activation "2", if any.
 /// Source  torchvision 0.14.1 ops/misc.py L68-170.
 class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormActivationImpl> {
  public:
   Conv2dNormActivationImpl(const Conv2dNormActivationConfig& config, const Settings& settings)
-      : config_(config), eps_(settings.batch_norm_eps), momentum_(settings.batch_norm_momentum) {
+      : config_(config),
+        norm_(settings.norm),
+        eps_(norm_eps_of(settings)),
+        momentum_(settings.norm_momentum),
+        groups_(settings.norm_groups) {
     reset();
   }
 
   void reset() override {
     const Conv2dNormActivationConfig& c = config_;
-    conv = register_module(
-        "0", torch::nn::Conv2d(torch::nn::Conv2dOptions(c.in_channels, c.out_channels, c.kernel)
-                                   .stride(c.stride)
-                                   .padding(padding_of(c))
-                                   .dilation(c.dilation)
-                                   .groups(c.groups)
-                                   .bias(false)));
-    norm = register_module(
-        "1", torch::nn::BatchNorm2d(
-                 torch::nn::BatchNorm2dOptions(c.out_channels).eps(eps_).momentum(momentum_)));
+    const auto options =
+        torch::nn::Conv2dOptions(c.in_channels, c.out_channels, c.kernel)
+            .stride({c.stride.height, c.stride.width})
+            .padding(padding_of(c))
+            .dilation(c.dilation)
+            .groups(c.groups)
+            .bias(false);
+    conv = register_module("0", nn::printed_as(nn::printed_conv2d(c, false),
+                                               torch::nn::Conv2dImpl(options)));
+    register_norm();
+    if (c.activation != Activation::none)
+      register_module("2", std::make_shared<nn::ParameterlessImpl>(
+                               nn::printed_activation(c.activation, /*in_place=*/true)));
   }
 
   /// Shapes  x: (N, in_channels, H, W). Result: (N, out_channels, H/stride, W/stride), rounded up.
   torch::Tensor forward(const torch::Tensor& x) {
-    torch::Tensor y = norm->forward(convolve(config_, x, conv->weight));
-    return config_.activation ? apply_in_place(*config_.activation, std::move(y)) : y;
+    torch::Tensor y = normalize(nn::convolve(config_, x, conv->weight));
+    return nn::apply_in_place(config_.activation, std::move(y));
   }
 
   // LibTorch's `to(dtype)` makes the batch norm's integer counter floating point. Python's does
@@ -56,31 +71,69 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   }
   using Module::to;
 
-  void print(ModuleTree& tree, std::string_view key) const {
-    tree.open(key, "Conv2dNormActivation");
-    tree.leaf("0", printed_conv2d(config_, false));
-    tree.leaf("1", fmt::format("BatchNorm2d({}, eps={}, momentum={}, affine=True, "
-                               "track_running_stats=True)",
-                               norm->options.num_features(), printed_float(norm->options.eps()),
-                               printed_float(norm->options.momentum().value_or(0))));
-    if (config_.activation) tree.leaf("2", printed_name(*config_.activation));
-    tree.close();
-  }
+  void pretty_print(std::ostream& stream) const override { stream << "Conv2dNormActivation"; }
 
   torch::nn::Conv2d conv{nullptr};
+  // One of them, as `Settings::norm` says, or none.
   torch::nn::BatchNorm2d norm{nullptr};
+  FrozenBatchNorm2d frozen_norm{nullptr};
+  torch::nn::GroupNorm group_norm{nullptr};
 
  private:
+  void register_norm() {
+    const int channels = config_.out_channels;
+    switch (norm_) {
+      case Norm::batch: {
+        const auto options = torch::nn::BatchNorm2dOptions(channels).eps(eps_).momentum(momentum_);
+        const std::string text = fmt::format(
+            "BatchNorm2d({}, eps={}, momentum={}, affine=True, track_running_stats=True)", channels,
+            nn::printed_float(eps_), nn::printed_float(momentum_));
+        norm = register_module("1", nn::printed_as(text, torch::nn::BatchNorm2dImpl(options)));
+        return;
+      }
+      case Norm::frozen_batch:
+        frozen_norm = register_module("1", FrozenBatchNorm2d(channels, eps_));
+        return;
+      case Norm::group: {
+        const auto options = torch::nn::GroupNormOptions(groups_, channels).eps(eps_);
+        const std::string text = fmt::format("GroupNorm({}, {}, eps={}, affine=True)", groups_,
+                                             channels, nn::printed_float(eps_));
+        group_norm = register_module("1", nn::printed_as(text, torch::nn::GroupNormImpl(options)));
+        return;
+      }
+      case Norm::none:
+        register_module("1", std::make_shared<nn::ParameterlessImpl>("Identity()"));
+        return;
+    }
+  }
+
+  torch::Tensor normalize(torch::Tensor x) {
+    switch (norm_) {
+      case Norm::batch:
+        return norm->forward(x);
+      case Norm::frozen_batch:
+        return frozen_norm->forward(x);
+      case Norm::group:
+        return group_norm->forward(x);
+      case Norm::none:
+        return x;
+    }
+    return x;
+  }
+
   template <class Convert>
   void keeping_counter(Convert convert) {
+    if (!norm) return convert();
     const torch::Tensor count = norm->num_batches_tracked.clone();
     convert();
     norm->num_batches_tracked.set_data(count.to(norm->num_batches_tracked.device()));
   }
 
   Conv2dNormActivationConfig config_;
+  Norm norm_;
   double eps_;
   double momentum_;
+  int groups_;
 };
 
 TORCH_MODULE(Conv2dNormActivation);

@@ -6,9 +6,10 @@
 
 #include <torch/types.h>
 
-#include <mnv3/config/layers.hpp>
+#include <mnv3/config/axis.hpp>
+#include <mnv3/config/conv2d_norm_activation.hpp>
 
-namespace mnv3 {
+namespace mnv3::nn {
 
 /// The convolution of a layer alone, with its padding.
 ///
@@ -16,8 +17,8 @@ namespace mnv3 {
 /// Source  timm 1.0.29 layers/padding.py for zeros that differ in number from side to side.
 inline torch::Tensor convolve(const Conv2dNormActivationConfig& c, const torch::Tensor& x,
                               const torch::Tensor& weight, const torch::Tensor& bias = {}) {
-  const SidePadding rows = side_padding(c, x.size(2));
-  const SidePadding columns = side_padding(c, x.size(3));
+  const SidePadding rows = side_padding(c, x.size(2), Axis::height);
+  const SidePadding columns = side_padding(c, x.size(3), Axis::width);
   std::array<std::int64_t, 2> padding{rows.before, columns.before};
   torch::Tensor padded = x;
   if (rows.before != rows.after || columns.before != columns.after) {
@@ -26,7 +27,8 @@ inline torch::Tensor convolve(const Conv2dNormActivationConfig& c, const torch::
   }
   // For an empty batch LibTorch 1.13 fails where the weight is laid out as channels_last.
   const torch::Tensor laid_out = x.size(0) > 0 ? weight : weight.contiguous();
-  return torch::conv2d(padded, laid_out, bias, c.stride, padding, c.dilation, c.groups);
+  const std::array<std::int64_t, 2> stride{c.stride.height, c.stride.width};
+  return torch::conv2d(padded, laid_out, bias, stride, padding, c.dilation, c.groups);
 }
 
-}  // namespace mnv3
+}  // namespace mnv3::nn

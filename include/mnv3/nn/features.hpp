@@ -1,29 +1,34 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <ostream>
 #include <string>
-#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include <torch/nn/cloneable.h>
+#include <torch/nn/pimpl.h>
 
 #include <mnv3/config/arch.hpp>
+#include <mnv3/config/diagnostics.hpp>
+#include <mnv3/config/geometry.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/position.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/nn/conv2d_norm_activation.hpp>
+#include <mnv3/nn/feature.hpp>
 #include <mnv3/nn/inverted_residual.hpp>
-#include <mnv3/nn/module_tree.hpp>
+#include <mnv3/nn/own_block.hpp>
 
 namespace mnv3 {
 
 /// The stem, the blocks and the closing convolutions, registered as "0", "1", ..., up to the last
-/// one that a tap needs.
+/// one that a tap needs. Like torch::nn::Sequential it can be indexed, iterated and called.
 template <architecture Arch, class Taps>
 class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>> {
  public:
@@ -32,18 +37,20 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   static constexpr int reach = tap_info.back().position;
   static constexpr int count = features_up_to(net, reach);
 
-  /// The module type of `features.<Feature>`.
-  template <int Feature>
+  /// The module type of `features.<Index>`.
+  template <int Index>
   static consteval auto module_type() {
-    if constexpr (!is_block(net, Feature))
+    if constexpr (!is_block(net, Index))
       return std::type_identity<Conv2dNormActivationImpl>{};
+    else if constexpr (has_own_block<Arch>)
+      return std::type_identity<nn::own_block<Arch, row_of(net, Index)>>{};
     else
       return std::type_identity<InvertedResidualImpl<
-          row_of(net, Feature),
-          reach == position_of_expansion(Feature) ? BlockPart::expansion : BlockPart::whole>>{};
+          row_of(net, Index),
+          reach == position_of_expansion(Index) ? BlockPart::expansion : BlockPart::whole>>{};
   }
-  template <int Feature>
-  using Module = typename decltype(module_type<Feature>())::type;
+  template <int Index>
+  using Module = typename decltype(module_type<Index>())::type;
 
   FeaturesImpl() { reset(); }
 
@@ -51,52 +58,79 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
     for_each_feature(modules_, [this]<int I>(std::shared_ptr<Module<I>>& module) {
       if constexpr (I == 0)
         module = std::make_shared<Module<I>>(stem_of(net), net.settings);
-      else if constexpr (is_block(net, I))
-        module = std::make_shared<Module<I>>(net.settings);
-      else
+      else if constexpr (!is_block(net, I))
         module = std::make_shared<Module<I>>(closing_of(net, I), net.settings);
+      else
+        module = nn::make_block<Module<I>>(net.settings);
       this->register_module(std::to_string(I), module);
+      features_[I] = Feature(module);
     });
+  }
+
+  /// Runs all features on `x`, which then is normalised.
+  ///
+  /// Shapes  x: (N, C, H, W). Result: the output of the last feature.
+  torch::Tensor forward(const torch::Tensor& x) { return forward(x, 0, count); }
+
+  /// Runs the features [begin, end) on `x`, which is what `features.<begin>` takes.
+  ///
+  /// Shapes  Result: the output of `features.<end - 1>`; x itself if the range is empty.
+  /// Errors  c10::IndexError if the range is none of this network's.
+  torch::Tensor forward(torch::Tensor x, std::int64_t begin, std::int64_t end) {
+    TORCH_CHECK_INDEX(0 <= begin && begin <= end && end <= count, "mnv3: this network has the ",
+                      "features 0 to ", count - 1, ", but was asked to run [", begin, ", ", end,
+                      "); a range begins at 0 or later and ends at ", count, " or before");
+    for (std::int64_t i = begin; i < end; ++i) x = features_[static_cast<std::size_t>(i)](x);
+    return x;
   }
 
   /// Runs all features on `x` and puts what is tapped among them into `outputs`.
   ///
   /// Shapes  x: (N, C, H, W). Result: the output of the last feature.
-  torch::Tensor forward(torch::Tensor x, std::array<torch::Tensor, tap_info.size()>& outputs) {
+  torch::Tensor forward_tapped(torch::Tensor x,
+                               std::array<torch::Tensor, tap_info.size()>& outputs) {
     for_each_feature(modules_, [&]<int I>(const std::shared_ptr<Module<I>>& module) {
-      if constexpr (constexpr int tap = tap_index(position_of_expansion(I)); tap >= 0) {
+      if constexpr (constexpr int tap = tap_index(tap_info, position_of_expansion(I)); tap >= 0) {
         torch::Tensor expanded = module->expand(x);
         outputs[tap] = expanded;
         if constexpr (reach > position_of_expansion(I)) x = module->contract(expanded, x);
       } else {
         x = module->forward(x);
       }
-      if constexpr (constexpr int tap = tap_index(position_after(I)); tap >= 0) outputs[tap] = x;
+      if constexpr (constexpr int tap = tap_index(tap_info, position_after(I)); tap >= 0)
+        outputs[tap] = x;
     });
     return x;
   }
 
-  /// `features.<Feature>`, typed.
-  template <int Feature>
-  Module<Feature>& at() {
-    return *std::get<Feature>(modules_);
+  /// `features.<Index>`, typed.
+  template <int Index>
+  auto& at() {
+    constexpr bool exists = Index >= 0 && Index < count;
+    static_assert(exists, "mnv3: [feature_in_network] `at<I>()` must name one of the features that "
+                          "this network has");
+    if constexpr (exists)
+      return *std::get<Index>(modules_);
+    else
+      return config::detail::show<config::feature_error<Index, config::last_is<count - 1>>>(*this);
   }
 
-  void print(ModuleTree& tree, std::string_view key) const {
-    tree.open(key, "Sequential");
-    for_each_feature(modules_, [&]<int I>(const std::shared_ptr<Module<I>>& module) {
-      module->print(tree, std::to_string(I));
-    });
-    tree.close();
+  std::size_t size() const { return count; }
+
+  /// `features.<index>`.
+  ///
+  /// Errors  c10::IndexError if there is no such feature.
+  const Feature& operator[](std::int64_t index) const {
+    TORCH_CHECK_INDEX(0 <= index && index < count, "mnv3: this network has the features 0 to ",
+                      count - 1, ", but was asked for feature ", index);
+    return features_[static_cast<std::size_t>(index)];
   }
+  const Feature* begin() const { return features_.data(); }
+  const Feature* end() const { return features_.data() + count; }
+
+  void pretty_print(std::ostream& stream) const override { stream << "Sequential"; }
 
  private:
-  static constexpr int tap_index(int position) {
-    for (std::size_t i = 0; i < tap_info.size(); ++i)
-      if (tap_info[i].position == position) return static_cast<int>(i);
-    return -1;
-  }
-
   template <class Indices>
   struct ModuleTuple;
   template <int... I>
@@ -115,6 +149,22 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   }
 
   typename ModuleTuple<Indices>::type modules_;
+  std::array<Feature, count> features_;  // the same modules
+};
+
+/// Holder of `FeaturesImpl`.
+template <architecture Arch, class Taps>
+class Features : public torch::nn::ModuleHolder<FeaturesImpl<Arch, Taps>> {
+  using Base = torch::nn::ModuleHolder<FeaturesImpl<Arch, Taps>>;
+
+ public:
+  using Impl = FeaturesImpl<Arch, Taps>;
+  using Base::Base;
+
+  std::size_t size() const { return (*this)->size(); }
+  const Feature& operator[](std::int64_t index) const { return (**this)[index]; }
+  const Feature* begin() const { return (*this)->begin(); }
+  const Feature* end() const { return (*this)->end(); }
 };
 
 }  // namespace mnv3

@@ -5,6 +5,7 @@
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
 
 namespace mnv3 {
 
@@ -21,6 +22,9 @@ inline void initialize_weights(torch::nn::Module& module) {
     } else if (auto* norm = child->as<torch::nn::BatchNorm2d>()) {
       torch::nn::init::ones_(norm->weight);
       torch::nn::init::zeros_(norm->bias);
+    } else if (auto* group_norm = child->as<torch::nn::GroupNorm>()) {
+      torch::nn::init::ones_(group_norm->weight);
+      torch::nn::init::zeros_(group_norm->bias);
     } else if (auto* linear = child->as<torch::nn::Linear>()) {
       torch::nn::init::normal_(linear->weight, 0, 0.01);
       if (linear->bias.defined()) torch::nn::init::zeros_(linear->bias);

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <ostream>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
 
-#include <mnv3/config/arch.hpp>
 #include <mnv3/config/block.hpp>
+#include <mnv3/config/flow.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/settings.hpp>
 #include <mnv3/nn/conv2d_norm_activation.hpp>
-#include <mnv3/nn/module_tree.hpp>
 #include <mnv3/nn/squeeze_excitation.hpp>
 
 namespace mnv3 {
 
-/// How much of a block exists: where the last tap is an expansion, nothing behind it does.
+/// How much of a block exists: where the last tap is an expansion, nothing after it does.
 enum class BlockPart { whole, expansion };
 
 /// The children of one block, registered under their torchvision positions "0", "1", ... Which of
@@ -40,21 +40,12 @@ class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl> {
     if (row_.use_se)
       squeeze = register_module(
           std::to_string(slots.squeeze),
-          SqueezeExcitation(row_.expanded_channels,
-                            squeeze_channels(row_, settings_.squeeze.divisor),
+          SqueezeExcitation(row_.expanded_channels, squeeze_channels(row_, settings_.squeeze),
                             squeeze_activation(row_, settings_.squeeze), settings_.squeeze.gate));
     projection = conv(slots.projection, projection_of(row_));
   }
 
-  void print(ModuleTree& tree, std::string_view key) const {
-    const BlockSlots slots = slots_of(row_);
-    tree.open(key, "Sequential");
-    if (expansion) expansion->print(tree, std::to_string(slots.expansion));
-    if (depthwise) depthwise->print(tree, std::to_string(slots.depthwise));
-    if (squeeze) squeeze->print(tree, std::to_string(slots.squeeze));
-    if (projection) projection->print(tree, std::to_string(slots.projection));
-    tree.close();
-  }
+  void pretty_print(std::ostream& stream) const override { stream << "Sequential"; }
 
   Conv2dNormActivation expansion{nullptr};
   Conv2dNormActivation depthwise{nullptr};
@@ -96,22 +87,29 @@ class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualI
   /// The second half of `forward`, from the expanded input and, for the residual, the input itself.
   /// Neither is written.
   torch::Tensor contract(const torch::Tensor& expanded, const torch::Tensor& x) {
-    torch::Tensor y = block->depthwise->forward(expanded);  // (N, expanded_channels, H/s, W/s)
-    if constexpr (Row.use_se) y = block->squeeze->forward(std::move(y));
-    y = block->projection->forward(y);  // (N, out_channels, H/s, W/s)
-    if constexpr (has_residual(Row)) y += x;
-    return y;
+    return flow_after_expansion<Row>(Steps{*block}, expanded, x);
   }
 
-  void print(ModuleTree& tree, std::string_view key) const {
-    tree.open(key, "InvertedResidual");
-    block->print(tree, "block");
-    tree.close();
-  }
+  void pretty_print(std::ostream& stream) const override { stream << "InvertedResidual"; }
 
   Bottleneck block{nullptr};
 
  private:
+  struct Steps {
+    BottleneckImpl& block;
+
+    torch::Tensor depthwise(const torch::Tensor& expanded) {
+      return block.depthwise->forward(expanded);  // (N, expanded_channels, H/s, W/s)
+    }
+    torch::Tensor squeeze(torch::Tensor y) { return block.squeeze->forward(std::move(y)); }
+    torch::Tensor project(const torch::Tensor& y, const torch::Tensor* residual) {
+      torch::Tensor out = block.projection->forward(y);  // (N, out_channels, H/s, W/s)
+      if (!residual) return out;
+      // Autograd may need what an activation gave.
+      return Row.projection_activation == Activation::none ? out.add_(*residual) : out + *residual;
+    }
+  };
+
   Settings settings_;
 };
 

@@ -7,61 +7,37 @@
 #include <cstdint>
 #include <memory>
 #include <ostream>
-#include <span>
+#include <sstream>
 #include <string_view>
 #include <type_traits>
-#include <vector>
+#include <utility>
 
 #include <fmt/format.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
 
 #include <mnv3/config/arch.hpp>
+#include <mnv3/config/declaration.hpp>
 #include <mnv3/config/diagnostics.hpp>
+#include <mnv3/config/geometry.hpp>
+#include <mnv3/config/position.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/nn/classifier.hpp>
 #include <mnv3/nn/features.hpp>
 #include <mnv3/nn/init.hpp>
-#include <mnv3/nn/module_tree.hpp>
+#include <mnv3/nn/input.hpp>
+#include <mnv3/nn/own_block.hpp>
+#include <mnv3/nn/pool.hpp>
+#include <mnv3/nn/printed_module.hpp>
 
 namespace mnv3 {
 
-namespace detail {
+namespace nn {
 
 /// Stands where a network has no classifier.
 struct NoClassifier {};
 
-/// Refuses what no MobileNetV3 can take, with what was given and what is allowed.
-inline void check_input(const torch::Tensor& x, int channels) {
-  TORCH_CHECK(x.defined(), "mnv3: the network was given an undefined tensor");
-  TORCH_CHECK(x.is_floating_point(), "mnv3: the network takes floating-point tensors, but was ",
-              "given ", x.scalar_type(),
-              "; convert with x.to(torch::kFloat) and scale to what the network ",
-              "was trained on");
-  const bool fits =
-      (x.dim() == 4 || x.dim() == 5) && x.size(-3) == channels && x.size(-2) > 0 && x.size(-1) > 0;
-  TORCH_CHECK(fits, "mnv3: the network takes (N, ", channels, ", H, W) or (B, T, ", channels,
-              ", H, W) with H and W at least 1, but was given ", x.sizes());
-}
-
-/// Shapes  x: (N, C, H, W).
-inline torch::Tensor normalize(const torch::Tensor& x, const Input& input) {
-  const auto per_channel = [&](std::span<const double> values) {
-    return torch::tensor(std::vector<double>(values.begin(), values.end()), torch::kDouble)
-        .to(x.options())
-        .view({-1, 1, 1});
-  };
-  return (x - per_channel(input.mean)).div_(per_channel(input.std));
-}
-
-/// Splits the first dimension of `x` into the first two of `sequence`.
-inline torch::Tensor unflatten_sequence(const torch::Tensor& x, const torch::Tensor& sequence) {
-  std::vector<std::int64_t> sizes{sequence.size(0), sequence.size(1)};
-  sizes.insert(sizes.end(), x.sizes().begin() + 1, x.sizes().end());
-  return x.view(sizes);
-}
-
-}  // namespace detail
+}  // namespace nn
 
 /// MobileNetV3 as the table of `Arch` describes it, up to the last of `Taps`.
 ///
@@ -74,24 +50,28 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
   static constexpr auto tap_info = tap_info_of<Arch, Taps>();
   static constexpr std::size_t tap_count = tap_info.size();
   static constexpr int reach = tap_info.back().position;
-  static constexpr bool has_classifier = reach >= position_of_embedding(net);
+  static constexpr bool has_pooling = reach >= position_of_pooled(net);
+  /// Whether there is any layer after the pooling.
+  static constexpr bool has_classifier = reach > position_of_pooled(net);
 
   using Outputs = std::array<torch::Tensor, tap_count>;
   /// One output comes back as a plain tensor, several as an array, which destructures.
   using Result = std::conditional_t<tap_count == 1, torch::Tensor, Outputs>;
-  using Features = FeaturesImpl<Arch, Taps>;
+  using Features = mnv3::Features<Arch, Taps>;
   using Classifier =
       std::conditional_t<has_classifier, ClassifierImpl<reach == position_of_logits(net)>,
-                         detail::NoClassifier>;
+                         nn::NoClassifier>;
 
   MobileNetV3Impl() { reset(); }
 
   void reset() override {
-    features = this->register_module("features", std::make_shared<Features>());
+    features = this->register_module("features", Features());
+    if constexpr (has_pooling)
+      this->register_module("avgpool", std::make_shared<nn::ParameterlessImpl>(
+                                           nn::printed_pooling(net.settings.pooling)));
     if constexpr (has_classifier)
       classifier = this->register_module(
-          "classifier",
-          std::make_shared<Classifier>(output_channels(net, feature_count(net) - 1), net.settings));
+          "classifier", std::make_shared<Classifier>(pooled_channels(net), net.settings));
     initialize_weights(*this);
   }
 
@@ -99,58 +79,58 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
   ///
   /// Shapes  x: (N, C, H, W) or (B, T, C, H, W), any strides; N, B and T may be 0. Output i:
   ///         (N, channels[i], ceil(H/s), ceil(W/s)) with s = strides[i], (N, channels[i]) for
-  ///         `embedding` and `logits`; with (B, T) in place of N where the input has them.
-  /// Units   What `Arch::input` says: RGB in [0, 1], normalised by the caller unless it says
+  ///         `pooled`, `embedding` and `logits`; with (B, T) in place of N where the input has them.
+  /// Units   What `Settings::input` says: RGB in [0, 1], normalised by the caller unless it says
   ///         otherwise.
-  /// Errors  c10::Error if x has another rank, channel count or an integer type, or no pixels.
+  /// Errors  c10::Error if x has another rank or channel count, another dtype or device than the
+  ///         network's parameters, or no pixels. Under autocast the dtype may differ.
   /// Grad    Participates in autograd; eval() and NoGradGuard are the caller's. Outputs are never
   ///         written again.
   /// Source  torchvision 0.14.1 models/mobilenetv3.py L209-220; RobustVideoMatting
   ///         model/mobilenetv3.py L36-72.
   Result forward(const torch::Tensor& x) {
-    detail::check_input(x, net.settings.input.channels);
+    nn::check_input(x, net.settings.input.channels);
+    nn::check_same_type(x, features->template at<0>().conv->weight);
     const bool is_sequence = x.dim() == 5;
     Outputs outputs = forward_pictures(is_sequence ? x.flatten(0, 1) : x);
     if (is_sequence)
-      for (torch::Tensor& output : outputs) output = detail::unflatten_sequence(output, x);
+      for (torch::Tensor& output : outputs) output = nn::unflatten_sequence(output, x);
     if constexpr (tap_count == 1)
       return outputs[0];
     else
       return outputs;
   }
 
-  void print(ModuleTree& tree) const {
-    tree.open("", "MobileNetV3");
-    features->print(tree, "features");
-    if constexpr (has_classifier) {
-      tree.leaf("avgpool", "AdaptiveAvgPool2d(output_size=1)");
-      classifier->print(tree, "classifier");
-    }
-    tree.close();
-  }
+  void pretty_print(std::ostream& stream) const override { stream << "MobileNetV3"; }
 
-  std::shared_ptr<Features> features;
-  std::conditional_t<has_classifier, std::shared_ptr<Classifier>, detail::NoClassifier> classifier;
+  Features features{nullptr};
+  std::conditional_t<has_classifier, std::shared_ptr<Classifier>, nn::NoClassifier> classifier;
 
  private:
   Outputs forward_pictures(torch::Tensor x) {  // (N, C, H, W)
     if constexpr (net.settings.input.normalized_inside())
-      x = detail::normalize(x, net.settings.input);
+      x = nn::normalize(x, net.settings.input);
     Outputs outputs;
-    x = features->forward(std::move(x), outputs);
-    if constexpr (has_classifier) {
-      const torch::Tensor pooled = torch::adaptive_avg_pool2d(x, {1, 1}).flatten(1);  // (N, C)
-      const torch::Tensor embedding = classifier->embed(pooled);
-      for (std::size_t i = 0; i < tap_count; ++i)
-        if (tap_info[i].position == position_of_embedding(net)) outputs[i] = embedding;
-      if constexpr (reach == position_of_logits(net))
-        outputs.back() = classifier->classify(embedding);
+    x = features->forward_tapped(std::move(x), outputs);
+    const auto tap = [&](int position, const torch::Tensor& output) {
+      if (const int i = tap_index(tap_info, position); i >= 0)
+        outputs[static_cast<std::size_t>(i)] = output;
+    };
+    if constexpr (has_pooling) {
+      const torch::Tensor pooled = nn::pool(net.settings.pooling, x);  // (N, C)
+      tap(position_of_pooled(net), pooled);
+      if constexpr (has_classifier) {
+        const torch::Tensor embedding = classifier->embed(pooled);
+        tap(position_of_embedding(net), embedding);
+        if constexpr (reach == position_of_logits(net))
+          outputs.back() = classifier->classify(embedding);
+      }
     }
     return outputs;
   }
 };
 
-namespace detail {
+namespace nn {
 
 /// Stands where an architecture or its taps were refused: it can be used like a network with
 /// `Outputs` outputs, so that the compiler reports nothing but the refusal.
@@ -159,31 +139,38 @@ class Refused : public torch::nn::Module {
  public:
   std::conditional_t<Outputs == 1, torch::Tensor, std::array<torch::Tensor, Outputs>> forward(
       const torch::Tensor& x);
-  void print(ModuleTree& tree) const;
 };
 
 /// Number of outputs of a network with these taps.
 template <class Taps>
 inline constexpr std::size_t output_count = std::max<std::size_t>(1, Taps::requests.size());
 
-template <architecture Arch, class Taps>
+template <class Arch, class Taps>
 constexpr bool is_legal() {
   static_assert(verify<Arch>());
-  if constexpr (check(definition_of<Arch>).ok()) {
+  if constexpr (is_valid<Arch>()) {
+    static_assert(verify_own_block<Arch>());
     static_assert(verify_taps<Arch, Taps>());
-    return check_taps(definition_of<Arch>, Taps::requests).ok();
+    return is_own_block_valid<Arch>() && check_taps<Arch, Taps>().ok();
   }
   return false;
 }
 
-template <architecture Arch, class Taps>
-using Contained = std::conditional_t<is_legal<Arch, Taps>(), MobileNetV3Impl<Arch, Taps>,
-                                     Refused<output_count<Taps>>>;
+template <class Arch, class Taps, bool Legal>
+struct contained {
+  using type = Refused<output_count<Taps>>;
+};
+template <class Arch, class Taps>
+struct contained<Arch, Taps, true> {
+  using type = MobileNetV3Impl<Arch, Taps>;
+};
+template <class Arch, class Taps>
+using Contained = typename contained<Arch, Taps, is_legal<Arch, Taps>()>::type;
 
 /// One field of every tap.
-template <architecture Arch, class Taps>
-constexpr auto tap_fields(int TapInfo::*field) {
-  std::array<int, output_count<Taps>> values{};
+template <class Arch, class Taps, class Field>
+constexpr auto tap_fields(Field TapInfo::*field) {
+  std::array<Field, output_count<Taps>> values{};
   if constexpr (is_legal<Arch, Taps>()) {
     constexpr auto info = tap_info_of<Arch, Taps>();
     for (std::size_t i = 0; i < info.size(); ++i) values[i] = info[i].*field;
@@ -191,24 +178,38 @@ constexpr auto tap_fields(int TapInfo::*field) {
   return values;
 }
 
-}  // namespace detail
+/// The stride of every tap: numbers, unless one of them differs between the axes.
+template <class Arch, class Taps>
+constexpr auto tap_strides() {
+  constexpr auto strides = tap_fields<Arch, Taps>(&TapInfo::stride);
+  if constexpr (std::ranges::all_of(strides, &Stride::is_square)) {
+    std::array<int, strides.size()> values{};
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = strides[i].height;
+    return values;
+  } else {
+    return strides;
+  }
+}
+
+}  // namespace nn
 
 /// A MobileNetV3 of architecture `Arch` whose forward returns `Taps`; without taps, the logits.
 ///
 /// A LibTorch module holder: copies share the network, `clone` copies it, `nullptr` is the empty
 /// state.
-template <architecture Arch, class Taps = taps<>>
-class MobileNetV3 : public torch::nn::ModuleHolder<detail::Contained<Arch, Taps>> {
-  using Base = torch::nn::ModuleHolder<detail::Contained<Arch, Taps>>;
+template <class Arch, class Taps = taps<>>
+class MobileNetV3 : public torch::nn::ModuleHolder<nn::Contained<Arch, Taps>> {
+  using Base = torch::nn::ModuleHolder<nn::Contained<Arch, Taps>>;
 
  public:
-  using Impl = detail::Contained<Arch, Taps>;
+  using Impl = nn::Contained<Arch, Taps>;
 
-  static constexpr auto channels = detail::tap_fields<Arch, Taps>(&TapInfo::channels);
-  /// Input pixels for each output pixel; 0 for `embedding` and `logits`.
-  static constexpr auto strides = detail::tap_fields<Arch, Taps>(&TapInfo::stride);
-  /// Index in `features` of each tap; -1 for `embedding` and `logits`.
-  static constexpr auto features = detail::tap_fields<Arch, Taps>(&TapInfo::feature);
+  static constexpr auto channels = nn::tap_fields<Arch, Taps>(&TapInfo::channels);
+  /// Input pixels for each output pixel, as `int`, or as `Stride` where one differs between the
+  /// axes; 0 for `pooled`, `embedding` and `logits`.
+  static constexpr auto strides = nn::tap_strides<Arch, Taps>();
+  /// Index in `features` of each tap; -1 for `pooled`, `embedding` and `logits`.
+  static constexpr auto feature_indices = nn::tap_fields<Arch, Taps>(&TapInfo::feature);
 
   using Base::Base;
 
@@ -227,22 +228,15 @@ class MobileNetV3 : public torch::nn::ModuleHolder<detail::Contained<Arch, Taps>
   }
 };
 
-/// Prints the module tree as Python's `print(model)` does.
-template <architecture Arch, class Taps>
-std::ostream& operator<<(std::ostream& stream, const MobileNetV3<Arch, Taps>& net) {
-  ModuleTree tree;
-  net->print(tree);
-  return stream << tree.text();
-}
-
 }  // namespace mnv3
 
+/// Prints the module tree as Python's `print(model)` does, as `<<` does.
 template <class Arch, class Taps>
 struct fmt::formatter<mnv3::MobileNetV3<Arch, Taps>> : fmt::formatter<std::string_view> {
   template <class FormatContext>
   auto format(const mnv3::MobileNetV3<Arch, Taps>& net, FormatContext& context) const {
-    mnv3::ModuleTree tree;
-    net->print(tree);
-    return fmt::formatter<std::string_view>::format(tree.text(), context);
+    std::ostringstream text;
+    text << *net;
+    return fmt::formatter<std::string_view>::format(text.str(), context);
   }
 };
