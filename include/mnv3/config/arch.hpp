@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <type_traits>
@@ -12,12 +13,18 @@
 
 namespace mnv3 {
 
-/// Any struct with a static table `blocks` is an architecture. It may have `static constexpr
+/// Any struct of static members with a table `blocks` is an architecture. It may have `static constexpr
 /// mnv3::Settings settings`, and a template `block` for blocks of its own. One that derives from
 /// another architecture keeps of its settings what its own do not give.
 template <class Arch>
-concept architecture = requires {
+concept architecture = std::is_empty_v<Arch> && std::is_aggregate_v<Arch> && requires {
   {std::span<const InvertedResidualConfig>(Arch::blocks)};
+};
+
+/// Whether `Arch` says anything besides its table.
+template <class Arch>
+concept has_settings = requires {
+  requires std::same_as<std::remove_cvref_t<decltype(Arch::settings)>, Settings>;
 };
 
 /// Whether the blocks of `Arch` are modules of its own, which the table does not describe: a member
@@ -31,6 +38,7 @@ concept has_own_block = architecture<Arch> && requires {
 struct Definition {
   std::span<const InvertedResidualConfig> blocks;
   Settings settings{};
+  bool has_own_block = false;  ///< The blocks are modules that the table does not describe.
 };
 
 namespace config::detail {
@@ -71,7 +79,7 @@ constexpr const Settings* base_settings() {
 /// The settings of `Arch` and, where these give nothing, of what it derives from.
 template <class Arch>
 inline constexpr Settings settings_of = [] {
-  if constexpr (requires { Arch::settings; }) {
+  if constexpr (has_settings<Arch>) {
     const Settings* base = base_settings<Arch>();
     return base != nullptr ? inherited(Arch::settings, *base) : Arch::settings;
   } else {
@@ -83,7 +91,7 @@ template <class Arch>
 template <class Base>
 requires(std::is_base_of_v<Base, Arch> && !std::is_same_v<Base, Arch>) constexpr
 BaseProbe<Arch>::operator Base() const {
-  if constexpr (requires { Base::settings; })
+  if constexpr (has_settings<Base>)
     *found = &settings_of<Base>;
   return Base{};
 }
@@ -111,8 +119,12 @@ constexpr std::span<const InvertedResidualConfig> rows_of() {
 
 }  // namespace config::detail
 
-/// The table and the settings of `Arch`.
+/// The table and the settings of `Arch`; an empty one where it is no architecture.
+template <class Arch>
+inline constexpr Definition definition_of{};
 template <architecture Arch>
-inline constexpr Definition definition_of{config::detail::rows_of<Arch>(), config::detail::settings_of<Arch>};
+inline constexpr Definition definition_of<Arch>{config::detail::rows_of<Arch>(),
+                                                config::detail::settings_of<Arch>,
+                                                has_own_block<Arch>};
 
 }  // namespace mnv3

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <concepts>
+#include <span>
 #include <type_traits>
 
 #include <mnv3/config/arch.hpp>
@@ -71,15 +71,14 @@ namespace mnv3 {
 /// The verdict on how `Arch` is written.
 template <class Arch>
 constexpr Verdict check_declaration() {
-  if constexpr (!architecture<Arch>) {
+  if constexpr (!requires { {std::span<const InvertedResidualConfig>(Arch::blocks)}; }) {
     return {.rule = Rule::is_architecture};
   } else if constexpr (!std::is_void_v<config::detail::misplaced_member<Arch>>) {
     return {.rule = Rule::members_in_settings};
-  } else if constexpr (!std::is_empty_v<Arch> || !std::is_aggregate_v<Arch>) {
+  } else if constexpr (!architecture<Arch>) {
     return {.rule = Rule::members_are_static};
   } else if constexpr (requires { Arch::settings; }) {
-    if constexpr (!std::same_as<std::remove_cvref_t<decltype(Arch::settings)>, Settings>)
-      return {.rule = Rule::settings_are_settings};
+    if constexpr (!has_settings<Arch>) return {.rule = Rule::settings_are_settings};
   }
   return {};
 }

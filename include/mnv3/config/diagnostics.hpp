@@ -126,13 +126,13 @@ constexpr bool verify() {
   MNV3_ARCHITECTURE_RULES(MNV3_RULE)
 #undef MNV3_RULE
   if constexpr (v.rule == Rule::members_in_settings)
-    detail::show<architecture_error<Arch, detail::misplaced_member<Arch>>>();
+    config::detail::show<architecture_error<Arch, config::detail::misplaced_member<Arch>>>();
   else if constexpr (!v.ok() && !check_declaration<Arch>().ok())
-    detail::show<architecture_error<Arch>>();
+    config::detail::show<architecture_error<Arch>>();
   else if constexpr (!v.ok() && v.index >= 0)
-    detail::show<architecture_error<Arch, at_block<v.index>, got<v.got>, expected<v.expected>>>();
+    config::detail::show<architecture_error<Arch, at_block<v.index>, got<v.got>, expected<v.expected>>>();
   else if constexpr (!v.ok())
-    detail::show<architecture_error<Arch, got<v.got>, expected<v.expected>>>();
+    config::detail::show<architecture_error<Arch, got<v.got>, expected<v.expected>>>();
   return true;
 }
 
@@ -160,42 +160,31 @@ constexpr bool verify_checkpoint() {
   MNV3_CHECKPOINT_RULES(MNV3_RULE)
 #undef MNV3_RULE
   if constexpr (!v.ok() && v.index >= 0)
-    detail::show<checkpoint_error<Arch, Checkpoint, at_block<v.index>, got<v.got>,
+    config::detail::show<checkpoint_error<Arch, Checkpoint, at_block<v.index>, got<v.got>,
                                   expected<v.expected>>>();
   else if constexpr (!v.ok())
-    detail::show<checkpoint_error<Arch, Checkpoint, got<v.got>, expected<v.expected>>>();
+    config::detail::show<checkpoint_error<Arch, Checkpoint, got<v.got>, expected<v.expected>>>();
   return true;
-}
-
-/// The verdict on `Taps` for `Arch`, which must be legal.
-template <architecture Arch, class Taps>
-constexpr Verdict check_taps() {
-  const Verdict verdict = check_taps(definition_of<Arch>, Taps::requests);
-  if (has_own_block<Arch> && verdict.ok())
-    for (int i = 0; i < static_cast<int>(Taps::requests.size()); ++i)
-      if (Taps::requests[static_cast<std::size_t>(i)].kind == TapRequest::Kind::expansion)
-        return {.rule = Rule::blocks_known, .index = i};
-  return verdict;
 }
 
 /// Refuses to compile where `Taps` breaks a rule for `Arch`, which must be legal. Always true.
 template <architecture Arch, class Taps>
 constexpr bool verify_taps() {
   using namespace config;
-  constexpr Verdict v = check_taps<Arch, Taps>();
+  constexpr Verdict v = check_taps(definition_of<Arch>, Taps::requests);
 #define MNV3_RULE(name, sentence) \
   static_assert(v.rule != Rule::name, "mnv3: [" #name "] " sentence);
   MNV3_TAP_RULES(MNV3_RULE)
   MNV3_BLOCK_RULES(MNV3_RULE)
 #undef MNV3_RULE
   if constexpr (v.rule == Rule::blocks_known)
-    detail::show<tap_error<Arch, detail::tap_type<v.index, Taps>>>();
+    config::detail::show<tap_error<Arch, config::detail::tap_type<v.index, Taps>>>();
   else if constexpr (v.rule == Rule::taps_differ || v.rule == Rule::taps_ascend)
-    detail::show<tap_error<Arch, detail::tap_type<v.index, Taps>,
-                           comes_before<detail::tap_type<v.index - 1, Taps>>>>();
+    config::detail::show<tap_error<Arch, config::detail::tap_type<v.index, Taps>,
+                           comes_before<config::detail::tap_type<v.index - 1, Taps>>>>();
   else if constexpr (!v.ok())
-    detail::show<tap_error<Arch, detail::tap_type<v.index, Taps>,
-                           detail::available_for<Arch, detail::tap_type<v.index, Taps>>>>();
+    config::detail::show<tap_error<Arch, config::detail::tap_type<v.index, Taps>,
+                           config::detail::available_for<Arch, config::detail::tap_type<v.index, Taps>>>>();
   return true;
 }
 

@@ -1,45 +1,35 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
+
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/conventions.hpp>
+#include <mnv3/config/dialect.hpp>
 #include <mnv3/config/dialects/mobilenet_v2.hpp>
 #include <mnv3/config/dialects/timm.hpp>
-#include <mnv3/config/layer_names.hpp>
+#include <mnv3/config/dialects/torchvision.hpp>
 #include <mnv3/config/layers.hpp>
 
 // What a layer's tensors are called in a checkpoint.
 
 namespace mnv3 {
 
-namespace config::detail {
+/// All families whose checkpoints are known, in the order in which a file is compared with them.
+inline constexpr std::array dialects{config::torchvision_dialect, config::timm_dialect,
+                                     config::mobilenet_v2_dialect};
 
-/// Source  torchvision 0.14.1 models/mobilenetv3.py.
-constexpr LayerNames torchvision_names(const Layer& layer) {
-  switch (layer.kind) {
-    case Layer::Kind::conv_norm_activation:
-      return {layer.name + ".0", layer.name + ".1"};
-    case Layer::Kind::squeeze_excitation:
-      return {layer.name + ".fc1", layer.name + ".fc2"};
-    case Layer::Kind::linear:
-      break;
-  }
-  return {layer.name, Name{}};
+/// The dialect with these names.
+constexpr const Dialect& dialect_of(Names names) {
+  const Dialect* found = &dialects.front();
+  for (const Dialect& dialect : dialects)
+    if (dialect.names == names) found = &dialect;
+  return *found;
 }
-
-}  // namespace config::detail
 
 /// What `layer` of `net` is called in a checkpoint with these names.
 constexpr LayerNames names_of(const Definition& net, const Layer& layer, Names names) {
-  switch (names) {
-    case Names::torchvision:
-      return config::detail::torchvision_names(layer);
-    case Names::timm:
-      return config::detail::timm_names(net, layer);
-    case Names::torchvision_mobilenet_v2:
-      return config::detail::mobilenet_v2_names(net, layer);
-  }
-  return {};
+  return dialect_of(names).names_of(net, layer);
 }
 
 }  // namespace mnv3

@@ -247,6 +247,8 @@ constexpr Verdict check_taps(const Definition& net, std::span<const TapRequest> 
                                                                       : Rule::stride_exists;
       return {rule, i, request.value, 0};
     }
+    if (net.has_own_block && request.kind == TapRequest::Kind::expansion)
+      return {Rule::blocks_known, i, request.value, 0};
     if (position == previous) return {Rule::taps_differ, i, request.value, 0};
     if (position < previous) return {Rule::taps_ascend, i, request.value, 0};
     previous = position;

@@ -151,7 +151,7 @@ constexpr bool is_legal() {
   if constexpr (is_valid<Arch>()) {
     static_assert(verify_own_block<Arch>());
     static_assert(verify_taps<Arch, Taps>());
-    return is_own_block_valid<Arch>() && check_taps<Arch, Taps>().ok();
+    return is_own_block_valid<Arch>() && check_taps(definition_of<Arch>, Taps::requests).ok();
   }
   return false;
 }

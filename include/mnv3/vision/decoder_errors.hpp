@@ -4,7 +4,7 @@
 #include <array>
 #include <csetjmp>
 
-namespace mnv3::detail {
+namespace mnv3::vision {
 
 /// How libpng and libjpeg report errors: their callback must not return, and an exception must not
 /// pass through C code, so it leaves its message here and jumps.
@@ -16,4 +16,4 @@ struct DecoderErrors {
   std::array<char, 256> message{};
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::vision

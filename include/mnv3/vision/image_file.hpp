@@ -32,9 +32,9 @@ inline Image decode_image(std::span<const unsigned char> bytes) {
            std::equal(magic.begin(), magic.end(), bytes.begin(),
                       [](char a, unsigned char b) { return static_cast<unsigned char>(a) == b; });
   };
-  if (begins_with("\x89PNG\r\n\x1a\n")) return detail::PngDecoder(bytes).decode();
-  if (begins_with("\xff\xd8\xff")) return detail::JpegDecoder(bytes).decode();
-  if (begins_with("P5") || begins_with("P6")) return detail::PpmDecoder(bytes).decode();
+  if (begins_with("\x89PNG\r\n\x1a\n")) return vision::PngDecoder(bytes).decode();
+  if (begins_with("\xff\xd8\xff")) return vision::JpegDecoder(bytes).decode();
+  if (begins_with("P5") || begins_with("P6")) return vision::PpmDecoder(bytes).decode();
   throw VisionError("it is not a PNG, a JPEG, or a binary PPM or PGM");
 }
 

@@ -15,7 +15,7 @@
 #include <mnv3/vision/decoder_errors.hpp>
 #include <mnv3/vision/image.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::vision {
 
 /// Reads one JPEG as RGB, with libjpeg's defaults, as Pillow does. The orientation that a camera
 /// noted is ignored.
@@ -98,4 +98,4 @@ class JpegDecoder {
   jpeg_decompress_struct jpeg_{};
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::vision

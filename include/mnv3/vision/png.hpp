@@ -13,7 +13,7 @@
 #include <mnv3/vision/decoder_errors.hpp>
 #include <mnv3/vision/image.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::vision {
 
 /// Reads one PNG as RGB: opacity, colour profiles and gamma are ignored, as by Pillow's
 /// `convert("RGB")`; of 16 bits the upper eight count.
@@ -87,4 +87,4 @@ class PngDecoder {
   int passes_ = 0;
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::vision

@@ -10,7 +10,7 @@
 
 #include <mnv3/vision/image.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::vision {
 
 /// Reads a binary PPM (P6) or PGM (P5), of which every Netpbm and many cameras' tools make some.
 /// Source  netpbm.sourceforge.net/doc/ppm.html
@@ -58,4 +58,4 @@ class PpmDecoder {
   std::span<const unsigned char> rest_;
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::vision

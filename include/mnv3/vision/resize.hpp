@@ -16,7 +16,7 @@
 
 namespace mnv3 {
 
-namespace detail {
+namespace vision {
 
 /// How many neighbours on either side a filter looks at when it enlarges.
 inline double filter_radius(Interpolation interpolation) {
@@ -125,7 +125,7 @@ constexpr int crop_begin(int size, int length) {
   return (rest + rest / 2 % 2) / 2;  // Python's round: a half goes to the even neighbour
 }
 
-}  // namespace detail
+}  // namespace vision
 
 /// Resizes as Pillow's `Image.resize` does, to the bit: first along rows, then along columns, with
 /// bytes in between.
@@ -136,8 +136,8 @@ inline Image resize(const Image& image, int width, int height,
   check_image(image);
   check_image_size(width, height);
   check_image_size(width, image.height);  // what is in between
-  Image result = image.width == width ? image : detail::resize_width(image, width, interpolation);
-  if (image.height != height) result = detail::resize_height(result, height, interpolation);
+  Image result = image.width == width ? image : vision::resize_width(image, width, interpolation);
+  if (image.height != height) result = vision::resize_height(result, height, interpolation);
   return result;
 }
 
@@ -164,8 +164,8 @@ inline Image resize_shorter_side(const Image& image, int size,
 inline Image center_crop(const Image& image, int width, int height) {
   check_image(image);
   Image result = make_image(width, height);
-  const int left = detail::crop_begin(image.width, width);
-  const int top = detail::crop_begin(image.height, height);
+  const int left = vision::crop_begin(image.width, width);
+  const int top = vision::crop_begin(image.height, height);
   const int first = std::max(left, 0);
   const int count = std::min(left + width, image.width) - first;
   for (int y = std::max(top, 0); y < std::min(top + height, image.height); ++y) {

@@ -14,7 +14,7 @@
 #include <mnv3/config/keys.hpp>
 #include <mnv3/weights/tensor_entry.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// Which tensors depend on what people change about a network that is otherwise the file's: the
 /// number of input channels and of classes.
@@ -93,4 +93,4 @@ inline void adapt_channels(const torch::Tensor& rgb, const torch::Tensor& target
   target.copy_(repeated * (3.0 / static_cast<double>(channels)));
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

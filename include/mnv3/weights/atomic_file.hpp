@@ -18,7 +18,7 @@
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/file_descriptor.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// A file that appears under its name only when it is complete: written under another name beside
 /// it, then renamed. Destroyed before `commit`, it leaves everything as it was.
@@ -114,4 +114,4 @@ class AtomicFile {
   int error_ = 0;
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

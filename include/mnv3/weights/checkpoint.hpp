@@ -35,7 +35,7 @@ constexpr std::string_view name_of(Format format) {
   return "?";
 }
 
-namespace detail {
+namespace weights {
 
 /// Bytes that one or several tensors are made of.
 struct Storage {
@@ -56,6 +56,6 @@ struct Checkpoint {
 /// Some hundred are usual; it bounds the memory that a small file can ask for.
 inline constexpr std::size_t max_tensors = 1 << 16;
 
-}  // namespace detail
+}  // namespace weights
 
 }  // namespace mnv3

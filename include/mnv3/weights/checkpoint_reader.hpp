@@ -40,8 +40,8 @@ class CheckpointReader {
   /// Opens the file and reads what is in it, but not the tensors' values.
   explicit CheckpointReader(const std::filesystem::path& path) : path_(path) {
     named([this] {
-      file_ = std::make_unique<const detail::InputFile>(path_);
-      checkpoint_ = detail::read_checkpoint(*file_);
+      file_ = std::make_unique<const weights::InputFile>(path_);
+      checkpoint_ = weights::read_checkpoint(*file_);
     });
   }
 
@@ -68,11 +68,11 @@ class CheckpointReader {
     return named([&] {
       const std::size_t size = span_bytes(entry);
       torch::Tensor tensor = at::empty_strided(entry.shape, entry.strides,
-                                               at::dtype(detail::scalar_type_of(entry.dtype)));
+                                               at::dtype(weights::scalar_type_of(entry.dtype)));
       auto* const bytes = static_cast<unsigned char*>(tensor.data_ptr());
       copy(entry, bytes, size);
       if (const auto& record = storage_of(entry).record; record && record->bytes == size)
-        detail::check_crc(*record, detail::crc32(0, bytes, size));
+        weights::check_crc(*record, weights::crc32(0, bytes, size));
       if (entry.dtype == Dtype::boolean)  // which is 0 or 1, whatever is in the file
         std::transform(bytes, bytes + size, bytes,
                        [](unsigned char byte) -> unsigned char { return byte != 0; });
@@ -114,10 +114,10 @@ class CheckpointReader {
  private:
   template <class Action>
   std::invoke_result_t<Action> named(Action action) const {
-    return detail::name_file_in_errors("read", path_, action);
+    return weights::name_file_in_errors("read", path_, action);
   }
 
-  const detail::Storage& storage_of(const TensorEntry& entry) const {
+  const weights::Storage& storage_of(const TensorEntry& entry) const {
     if (entry.storage >= checkpoint_.storages.size())
       throw WeightsError(fmt::format("tensor '{}' has no storage", entry.name));
     return checkpoint_.storages[entry.storage];
@@ -125,52 +125,52 @@ class CheckpointReader {
 
   /// How many bytes the tensor spans in its storage, from its first to its last.
   std::size_t span_bytes(const TensorEntry& entry) const {
-    return static_cast<std::size_t>(detail::element_span(entry, storage_of(entry).bytes) *
-                                    detail::row_of(entry.dtype).bytes);
+    return static_cast<std::size_t>(weights::element_span(entry, storage_of(entry).bytes) *
+                                    weights::row_of(entry.dtype).bytes);
   }
 
   /// Copies what the tensor spans.
   void copy(const TensorEntry& entry, void* to, std::size_t size) const {
     if (size == 0) return;
-    const detail::Storage& storage = storage_of(entry);
+    const weights::Storage& storage = storage_of(entry);
     const auto offset =
-        static_cast<std::uint64_t>(entry.offset * detail::row_of(entry.dtype).bytes);
+        static_cast<std::uint64_t>(entry.offset * weights::row_of(entry.dtype).bytes);
     if (!storage.record) return file_->read(storage.begin + offset, to, size);
-    const std::uint64_t begin = detail::ZipDirectory::data_of(*file_, *storage.record);
+    const std::uint64_t begin = weights::ZipDirectory::data_of(*file_, *storage.record);
     if (!storage.record->is_deflated) return file_->read(begin + offset, to, size);
     if (size != storage.record->bytes)
       throw WeightsError(
           fmt::format("tensor '{}' is a part of '{}', which is compressed. Re-save it in Python: "
                       "torch.save(torch.load(path), new_path)",
                       entry.name, storage.name));
-    detail::inflate(file_->read(begin, storage.record->stored), static_cast<char*>(to), size);
+    weights::inflate(file_->read(begin, storage.record->stored), static_cast<char*>(to), size);
   }
 
   void check(const TensorEntry& entry, std::size_t size) const {
-    const detail::Storage& storage = storage_of(entry);
+    const weights::Storage& storage = storage_of(entry);
     constexpr std::uint64_t piece = 1 << 18;
     if (storage.record && storage.record->is_deflated) {
       std::vector<char> bytes(size);
       copy(entry, bytes.data(), size);
-      return detail::check_crc(*storage.record, detail::crc32(0, bytes.data(), size));
+      return weights::check_crc(*storage.record, weights::crc32(0, bytes.data(), size));
     }
     const std::uint64_t begin =
-        storage.record ? detail::ZipDirectory::data_of(*file_, *storage.record) : storage.begin;
+        storage.record ? weights::ZipDirectory::data_of(*file_, *storage.record) : storage.begin;
     const std::uint64_t end = begin + (storage.record ? storage.record->bytes : storage.bytes);
     std::vector<char> bytes(static_cast<std::size_t>(std::min(piece, end - begin)));
     std::uint32_t crc = 0;
     for (std::uint64_t at = begin; at < end; at += bytes.size()) {
       bytes.resize(static_cast<std::size_t>(std::min(piece, end - at)));
       file_->read(at, bytes.data(), bytes.size());
-      if (storage.record) crc = detail::crc32(crc, bytes.data(), bytes.size());
+      if (storage.record) crc = weights::crc32(crc, bytes.data(), bytes.size());
     }
-    if (storage.record) detail::check_crc(*storage.record, crc);
+    if (storage.record) weights::check_crc(*storage.record, crc);
   }
 
   /// Whether the bytes of the file are those that the tensor has in memory.
   static bool is_laid_out_as(const TensorEntry& entry, const torch::Tensor& target) {
     if (!target.is_cpu() || entry.dtype == Dtype::boolean || target.is_neg() ||
-        target.scalar_type() != detail::scalar_type_of(entry.dtype) ||
+        target.scalar_type() != weights::scalar_type_of(entry.dtype) ||
         !target.is_non_overlapping_and_dense() || target.sizes() != at::IntArrayRef(entry.shape))
       return false;
     for (std::size_t d = 0; d < entry.shape.size(); ++d)
@@ -179,8 +179,8 @@ class CheckpointReader {
   }
 
   std::filesystem::path path_;
-  std::unique_ptr<const detail::InputFile> file_;
-  detail::Checkpoint checkpoint_;
+  std::unique_ptr<const weights::InputFile> file_;
+  weights::Checkpoint checkpoint_;
 };
 
 }  // namespace mnv3

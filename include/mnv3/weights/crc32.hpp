@@ -11,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 // A zip archive's check sum: the remainder of the bytes, as a polynomial whose first coefficient is
 // the lowest bit of the first byte, divided by this one.
@@ -116,4 +116,4 @@ inline std::uint32_t crc32(std::uint32_t crc, const void* bytes, std::size_t siz
   return ~crc32_by_tables(~crc, at, size);
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

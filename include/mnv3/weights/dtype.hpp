@@ -22,7 +22,7 @@ enum class Dtype : std::uint8_t {
   boolean,
 };
 
-namespace detail {
+namespace weights {
 
 /// What a dtype is called by those who write files.
 struct DtypeRow {
@@ -54,6 +54,6 @@ static_assert([] {
   return true;
 }());
 
-}  // namespace detail
+}  // namespace weights
 
 }  // namespace mnv3

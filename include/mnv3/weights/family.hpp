@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -16,6 +15,8 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/conventions.hpp>
 #include <mnv3/config/keys.hpp>
+#include <mnv3/config/names.hpp>
+#include <mnv3/config/settings.hpp>
 #include <mnv3/weights/naming.hpp>
 #include <mnv3/weights/state_dict.hpp>
 #include <mnv3/weights/tensor_entry.hpp>
@@ -31,11 +32,7 @@ struct WeightsOf {
   std::filesystem::path path;
 };
 
-namespace detail {
-
-constexpr std::string_view name_of(Names names) {
-  return names == Names::timm ? "timm" : "torchvision";
-}
+namespace weights {
 
 /// What refuses a file whose names, behind `prefix`, are those of a network that none of ours
 /// computes. Empty: nothing does.
@@ -54,34 +51,27 @@ inline std::string_view reason_against(std::span<const TensorEntry> entries,
 }
 
 inline std::string described_conventions(double eps, Padding padding) {
-  return fmt::format("`batch_norm_eps` {:g} and {} padding", eps,
+  return fmt::format("`norm_eps` {:g} and {} padding", eps,
                      padding == Padding::same ? "TensorFlow's `same`" : "symmetric");
 }
 
 /// What is wrong with a file that has these names for `net`, whose own are others. Empty where what
 /// is published under them computes as `net` does.
 inline std::string difference_from(const Definition& net, Names names) {
-  struct Conventions {
-    Names names;
-    double eps;
-    Padding padding;
-  };
-  static constexpr std::array published{Conventions{Names::torchvision, 1e-3, Padding::symmetric},
-                                        Conventions{Names::timm, 1e-5, Padding::symmetric},
-                                        Conventions{Names::timm, 1e-3, Padding::same}};
-  const Settings& s = net.settings;
+  const Dialect& dialect = dialect_of(names);
+  const double eps = norm_eps_of(net.settings);
+  const Padding padding = net.settings.padding;
   std::string theirs;
-  for (const Conventions& c : published) {
-    if (c.names != names) continue;
-    if (c.eps == s.batch_norm_eps && c.padding == s.padding) return {};
-    theirs += (theirs.empty() ? "" : ", or ") + described_conventions(c.eps, c.padding);
+  for (const PublishedConventions& c : dialect.published) {
+    if (c.norm_eps == eps && c.padding == padding) return {};
+    theirs += (theirs.empty() ? "" : ", or ") + described_conventions(c.norm_eps, c.padding);
   }
   return fmt::format(
       "\n  it has {0}'s names, and what {0} publishes computes with {1}; this network has {2}, and "
       "the same weights would give other numbers. Use the architecture that they are of{3}, or "
       "allow_other_family",
-      name_of(names), theirs, described_conventions(s.batch_norm_eps, s.padding),
-      names == Names::timm ? " (mnv3::timm::...)" : "");
+      dialect.title, theirs, described_conventions(eps, padding),
+      dialect.architectures.empty() ? "" : fmt::format(" ({})", dialect.architectures));
 }
 
 /// The tensors of a network as its own family's files have them: of `tensors`, which are named as in
@@ -106,6 +96,6 @@ inline NamedTensors to_file_names(const NamedTensors& tensors, const Definition&
   return result;
 }
 
-}  // namespace detail
+}  // namespace weights
 
 }  // namespace mnv3

@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// Owns an open file; -1 is none.
 class FileDescriptor {
@@ -29,4 +29,4 @@ class FileDescriptor {
   int fd_ = -1;
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

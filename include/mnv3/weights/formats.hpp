@@ -13,7 +13,7 @@
 #include <mnv3/weights/torch_legacy.hpp>
 #include <mnv3/weights/torch_zip.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// What a file is that is none of ours, and what to do about it. `head`: its first bytes.
 inline std::string describe_foreign_file(std::string_view head) {
@@ -50,4 +50,4 @@ inline Checkpoint read_checkpoint(const InputFile& file) {
   throw WeightsError(describe_foreign_file(head));
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

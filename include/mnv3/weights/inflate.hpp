@@ -10,7 +10,7 @@
 
 #include <mnv3/weights/error.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// Deflate cannot do better: a match of 258 bytes in two bits.
 inline constexpr std::uint64_t max_inflation = 1032;
@@ -190,4 +190,4 @@ inline void inflate(std::string_view packed, char* to, std::size_t size) {
   Inflater(packed, to, size).run();
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

@@ -17,7 +17,7 @@
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/file_descriptor.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// A file of which parts are read. What is asked for must lie within the size that it had when it
 /// was opened, so that no number in the file can make us allocate more than the file has.
@@ -89,4 +89,4 @@ class InputFile {
   mutable std::atomic<std::uint64_t> bytes_read_{0};
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

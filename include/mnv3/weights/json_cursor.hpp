@@ -11,7 +11,7 @@
 
 #include <mnv3/weights/error.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// Walks over JSON of which one knows what it should be: no values are made but texts and natural
 /// numbers.
@@ -140,4 +140,4 @@ class JsonCursor {
   std::size_t at_ = 0;
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

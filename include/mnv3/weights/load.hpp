@@ -18,6 +18,7 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/conventions.hpp>
 #include <mnv3/config/diagnostics.hpp>
+#include <mnv3/config/geometry.hpp>
 #include <mnv3/config/keys.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
 #include <mnv3/weights/adapt.hpp>
@@ -55,7 +56,7 @@ struct LoadOptions {
   std::int64_t label_offset = 0;
 };
 
-namespace detail {
+namespace weights {
 
 /// A tensor of the file, or a part of it, and the tensor of the network that takes its values.
 struct Transfer {
@@ -64,12 +65,31 @@ struct Transfer {
   bool adapts_channels = false;
 };
 
+/// The names of the whole network, of which the tensors of a module may be a part.
+class KnownNames {
+ public:
+  explicit KnownNames(const Definition& net) {
+    for_each_key(net, [&](const Key& key) { names_.emplace(key.name.view()); });
+    // What a block of the user's own has is his module's to say, where there is one.
+    if (net.has_own_block)
+      for (int i = 1; is_block(net, i); ++i) blocks_.push_back(fmt::format("features.{}.", i));
+  }
+  bool contains(std::string_view name) const {
+    return names_.contains(name) ||
+           std::any_of(blocks_.begin(), blocks_.end(),
+                       [&](const std::string& block) { return name.starts_with(block); });
+  }
+
+ private:
+  std::set<std::string, std::less<>> names_;
+  std::vector<std::string> blocks_;
+};
+
 /// Sorts every name of the file and of `targets` into a report; `transfers` gets what fits.
 inline LoadReport compare(const CheckpointReader& file, const NamedTensors& targets,
                           const Definition& net, const Naming& naming, const KeyScheme& scheme,
                           const LoadOptions& options, std::vector<Transfer>& transfers) {
-  std::set<std::string, std::less<>> known;
-  for_each_key(net, [&](const Key& key) { known.emplace(key.name.view()); });
+  const KnownNames known(net);
   const std::map<std::string, torch::Tensor, std::less<>> wanted(targets.begin(), targets.end());
   const Adapter adapter(net);
 
@@ -201,7 +221,7 @@ inline LoadReport load_into(const NamedTensors& targets, const Definition& net, 
   return report;
 }
 
-}  // namespace detail
+}  // namespace weights
 
 /// Loads the weights that `net` needs from a file: what Python's `torch.save` or `torch.jit.save`
 /// wrote, or a safetensors file. The file's content says which, not its name.
@@ -220,20 +240,20 @@ inline LoadReport load_into(const NamedTensors& targets, const Definition& net, 
 /// Errors  LoadError, a WeightsError, if names or shapes do not fit and `options` does not allow
 ///         it, or if nothing would be loaded at all; it lists them. WeightsError if the file cannot
 ///         be read.
-template <architecture Arch, class Taps>
+template <class Arch, class Taps>
 LoadReport load(MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path,
                 const LoadOptions& options = {}) {
   const Definition& own = definition_of<Arch>;
-  return detail::load_into(state_dict(*net), own, own.settings.names, path, options);
+  return weights::load_into(state_dict(*net), own, own.settings.names, path, options);
 }
 
 /// The same with the architecture that the file's weights are of: one in which they would give
 /// other numbers is refused by the compiler, with the difference.
-template <architecture Arch, class Taps, architecture Source>
+template <class Arch, class Taps, class Source>
 LoadReport load(MobileNetV3<Arch, Taps>& net, const WeightsOf<Source>& weights,
                 const LoadOptions& options = {}) {
   static_assert(verify_checkpoint<Arch, Source>());
-  return detail::load_into(state_dict(*net), definition_of<Arch>,
+  return weights::load_into(state_dict(*net), definition_of<Arch>,
                            definition_of<Source>.settings.names, weights.path, options);
 }
 

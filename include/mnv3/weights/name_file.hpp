@@ -9,7 +9,7 @@
 
 #include <mnv3/weights/error.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 [[noreturn]] inline void fail_on_file(std::string_view verb, const std::filesystem::path& path,
                                       std::string_view what) {
@@ -29,4 +29,4 @@ auto name_file_in_errors(std::string_view verb, const std::filesystem::path& pat
   }
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

@@ -18,6 +18,7 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/conventions.hpp>
 #include <mnv3/config/keys.hpp>
+#include <mnv3/config/names.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/tensor_entry.hpp>
 
@@ -33,7 +34,7 @@ struct KeyScheme {
   std::function<std::optional<std::string>(std::string_view)> to_module;
 };
 
-namespace detail {
+namespace weights {
 
 /// The tensors of a whole network, as files of one family have them.
 inline std::vector<Key> keys_named(const Definition& net, Names names) {
@@ -45,12 +46,6 @@ inline std::vector<Key> keys_named(const Definition& net, Names names) {
 
 /// What files may call the tensors of `net`; first what those of the family `own` do.
 inline std::vector<KeyScheme> key_schemes(const Definition& net, Names own) {
-  std::map<std::string, std::string, std::less<>> of_timm;
-  const std::vector<Key> ours = keys_named(net, Names::torchvision);
-  const std::vector<Key> theirs = keys_named(net, Names::timm);
-  for (std::size_t i = 0; i < ours.size(); ++i)
-    of_timm.emplace(theirs[i].name.view(), ours[i].name.view());
-
   std::vector<KeyScheme> schemes{
       {.to_module = [](std::string_view name) { return std::string(name); }},
       // torchvision's LR-ASPP ("backbone.0.0.weight") and detection ("backbone.body.0.0.weight")
@@ -61,14 +56,23 @@ inline std::vector<KeyScheme> key_schemes(const Definition& net, Names own) {
              const bool is_index = !name.empty() && name[0] >= '0' && name[0] <= '9';
              return (is_index ? "features." : "") + std::string(name);
            }},
-      {.names = Names::timm,
-       .title = "timm's",
-       .to_module = [of_timm](std::string_view name) -> std::optional<std::string> {
-         const auto found = of_timm.find(name);
-         if (found == of_timm.end()) return std::nullopt;
-         return found->second;
-       }},
   };
+  const std::vector<Key> ours = keys_named(net, Names::torchvision);
+  for (const Dialect& dialect : dialects) {
+    if (dialect.names == Names::torchvision) continue;  // the module's own
+    std::map<std::string, std::string, std::less<>> to_ours;
+    const std::vector<Key> theirs = keys_named(net, dialect.names);
+    for (std::size_t i = 0; i < ours.size(); ++i)
+      to_ours.emplace(theirs[i].name.view(), ours[i].name.view());
+    schemes.push_back(
+        {.names = dialect.names,
+         .title = std::string(dialect.title) + "'s",
+         .to_module = [to_ours](std::string_view name) -> std::optional<std::string> {
+           const auto found = to_ours.find(name);
+           if (found == to_ours.end()) return std::nullopt;
+           return found->second;
+         }});
+  }
   std::stable_partition(schemes.begin(), schemes.end(),
                         [&](const KeyScheme& scheme) { return scheme.names == own; });
   return schemes;
@@ -78,7 +82,7 @@ inline std::vector<KeyScheme> key_schemes(const Definition& net, Names own) {
 /// Linear.
 inline std::vector<std::int64_t> without_1x1(std::vector<std::int64_t> shape, std::size_t rank,
                                              const KeyScheme& scheme) {
-  while (scheme.names == Names::timm && shape.size() > rank && shape.back() == 1) shape.pop_back();
+  while (dialect_of(scheme.names).hidden_is_1x1 && shape.size() > rank && shape.back() == 1) shape.pop_back();
   return shape;
 }
 
@@ -168,6 +172,6 @@ inline Naming choose_naming(const std::vector<TensorEntry>& entries, const Wante
                                  list, namings.size() > most ? ", ..." : ""));
 }
 
-}  // namespace detail
+}  // namespace weights
 
 }  // namespace mnv3

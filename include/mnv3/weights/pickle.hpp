@@ -19,7 +19,7 @@
 // Reads pickles as data. Python runs the functions that a pickle names; here a name is only a name,
 // so that the worst a file can do is to be refused.
 
-namespace mnv3::detail::pickle {
+namespace mnv3::weights::pickle {
 
 /// Runs the stack machine that a pickle is a program for. Use `read`.
 class Reader {
@@ -315,4 +315,4 @@ class Reader {
 /// Source  CPython 3.11 Lib/pickletools.py.
 inline Document read(std::string_view bytes) { return Reader(bytes).run(); }
 
-}  // namespace mnv3::detail::pickle
+}  // namespace mnv3::weights::pickle

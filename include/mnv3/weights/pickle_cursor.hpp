@@ -14,7 +14,7 @@
 
 // A pickle as a stream of opcodes and their arguments.
 
-namespace mnv3::detail::pickle {
+namespace mnv3::weights::pickle {
 
 static_assert(std::endian::native == std::endian::little,
               "mnv3: weights files are read and written on little-endian machines only");
@@ -145,4 +145,4 @@ class Cursor {
   std::size_t op_begin_ = 0;
 };
 
-}  // namespace mnv3::detail::pickle
+}  // namespace mnv3::weights::pickle

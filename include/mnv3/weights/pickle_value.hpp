@@ -12,7 +12,7 @@
 
 // What a pickle, Python's own serialisation format, is made of.
 
-namespace mnv3::detail::pickle {
+namespace mnv3::weights::pickle {
 
 enum class Kind : std::uint8_t {
   none,
@@ -60,4 +60,4 @@ struct Document {
   std::size_t size = 0;  ///< Of the pickle, in bytes.
 };
 
-}  // namespace mnv3::detail::pickle
+}  // namespace mnv3::weights::pickle

@@ -11,7 +11,7 @@
 
 #include <mnv3/weights/pickle_cursor.hpp>
 
-namespace mnv3::detail::pickle {
+namespace mnv3::weights::pickle {
 
 /// Writes the one pickle that is needed here, a state dict, in protocol 2 and without memo.
 ///
@@ -113,4 +113,4 @@ class StateDictWriter {
   std::string bytes_;
 };
 
-}  // namespace mnv3::detail::pickle
+}  // namespace mnv3::weights::pickle

@@ -19,7 +19,7 @@
 #include <mnv3/weights/pickle_value.hpp>
 #include <mnv3/weights/tensor_entry.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// Finds the tensors in what `torch.save` was given: a state dict, or dicts, lists and tuples
 /// around state dicts, whose keys and indices become the names, joined by dots. In a TorchScript
@@ -241,4 +241,4 @@ class PickledTensors {
   std::unordered_map<const Value*, View> views_;
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

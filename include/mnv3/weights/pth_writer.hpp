@@ -22,7 +22,7 @@
 
 namespace mnv3 {
 
-namespace detail {
+namespace weights {
 
 /// The pickle of a state dict in which the i-th tensor has the i-th storage.
 inline std::string pickle_state_dict(const NamedTensors& tensors) {
@@ -36,7 +36,7 @@ inline std::string pickle_state_dict(const NamedTensors& tensors) {
   return std::move(writer).finish();
 }
 
-}  // namespace detail
+}  // namespace weights
 
 /// Writes a state dict, in that order, as `torch.save` does: Python's `torch.load` gives an
 /// OrderedDict that `load_state_dict(strict=True)` takes.
@@ -47,10 +47,10 @@ inline std::string pickle_state_dict(const NamedTensors& tensors) {
 ///
 /// Errors  WeightsError, which names the file and the tensor or the system's reason.
 inline void write_pth(const std::filesystem::path& path, const NamedTensors& tensors) {
-  detail::name_file_in_errors("write", path, [&] {
-    detail::check_writable(tensors);
-    const std::string pickle = detail::pickle_state_dict(tensors);
-    detail::AtomicFile file(path);
+  weights::name_file_in_errors("write", path, [&] {
+    weights::check_writable(tensors);
+    const std::string pickle = weights::pickle_state_dict(tensors);
+    weights::AtomicFile file(path);
     // The sink reports no failure: LibTorch 1.13.1's writer would end the program, throwing once
     // more from its destructor.
     caffe2::serialize::PyTorchStreamWriter zip([&file](const void* bytes, std::size_t size) {
@@ -61,7 +61,7 @@ inline void write_pth(const std::filesystem::path& path, const NamedTensors& ten
     const std::string_view byteorder = "little";
     zip.writeRecord("byteorder", byteorder.data(), byteorder.size());
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-      const torch::Tensor dense = detail::dense_on_cpu(tensors[i].second);
+      const torch::Tensor dense = weights::dense_on_cpu(tensors[i].second);
       zip.writeRecord("data/" + std::to_string(i), dense.data_ptr(), dense.nbytes());
       file.check();
     }

@@ -58,7 +58,7 @@ class LoadError : public WeightsError {
   LoadReport report_;
 };
 
-namespace detail {
+namespace weights {
 
 /// "2 missing names: a, b", or an empty string where there are none. Long lists are cut.
 template <class Item, class Print>
@@ -82,6 +82,6 @@ inline std::string list_mismatches(const std::vector<ShapeMismatch>& mismatches)
   });
 }
 
-}  // namespace detail
+}  // namespace weights
 
 }  // namespace mnv3

@@ -20,7 +20,7 @@
 #include <mnv3/weights/json_cursor.hpp>
 #include <mnv3/weights/tensor_entry.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// Reads a safetensors header into a Checkpoint.
 class SafetensorsHeader {
@@ -155,4 +155,4 @@ inline Checkpoint read_safetensors(const InputFile& file) {
   return checkpoint;
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

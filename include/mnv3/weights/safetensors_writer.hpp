@@ -19,7 +19,7 @@
 
 namespace mnv3 {
 
-namespace detail {
+namespace weights {
 
 /// A text as JSON has it.
 inline std::string json_text(std::string_view text) {
@@ -53,7 +53,7 @@ inline std::string safetensors_header(const NamedTensors& tensors) {
   return header;
 }
 
-}  // namespace detail
+}  // namespace weights
 
 /// Writes a state dict as a safetensors file, in that order.
 ///
@@ -63,15 +63,15 @@ inline std::string safetensors_header(const NamedTensors& tensors) {
 /// Errors  WeightsError, which names the file and the tensor or the system's reason.
 /// Source  github.com/huggingface/safetensors, README.md "Format".
 inline void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors) {
-  detail::name_file_in_errors("write", path, [&] {
-    detail::check_writable(tensors);
-    const std::string header = detail::safetensors_header(tensors);
+  weights::name_file_in_errors("write", path, [&] {
+    weights::check_writable(tensors);
+    const std::string header = weights::safetensors_header(tensors);
     const std::uint64_t size = header.size();
-    detail::AtomicFile file(path);
+    weights::AtomicFile file(path);
     file.write(&size, sizeof size);
     file.write(header.data(), header.size());
     for (const auto& [name, tensor] : tensors) {
-      const torch::Tensor dense = detail::dense_on_cpu(tensor);
+      const torch::Tensor dense = weights::dense_on_cpu(tensor);
       file.write(dense.data_ptr(), dense.nbytes());
       file.check();
     }

@@ -21,7 +21,7 @@ namespace mnv3 {
 ///         unchanged.
 template <architecture Arch, class Taps>
 void save(const MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path) {
-  const NamedTensors tensors = detail::to_file_names(state_dict(*net), definition_of<Arch>);
+  const NamedTensors tensors = weights::to_file_names(state_dict(*net), definition_of<Arch>);
   if (path.extension() == ".safetensors")
     write_safetensors(path, tensors);
   else

@@ -17,7 +17,7 @@
 
 namespace mnv3 {
 
-namespace detail::sha256 {
+namespace weights::sha256 {
 
 using State = std::array<std::uint32_t, 8>;
 inline constexpr std::size_t block_size = 64;
@@ -107,15 +107,15 @@ inline auto fastest_compress() {
   return compress_portable;
 }
 
-}  // namespace detail::sha256
+}  // namespace weights::sha256
 
 /// SHA-256 of bytes that come in pieces.
 /// Source  FIPS 180-4.
 class Sha256 {
  public:
-  using Compress = void (*)(detail::sha256::State&, const unsigned char*);
+  using Compress = void (*)(weights::sha256::State&, const unsigned char*);
 
-  explicit Sha256(Compress compress = detail::sha256::fastest_compress()) : compress_(compress) {}
+  explicit Sha256(Compress compress = weights::sha256::fastest_compress()) : compress_(compress) {}
 
   void update(std::span<const unsigned char> bytes) {
     size_ += bytes.size();
@@ -137,7 +137,7 @@ class Sha256 {
   /// 64 hex digits, small letters. Nothing may be added afterwards.
   std::string hex() && {
     const std::uint64_t bits = 8 * size_;
-    std::array<unsigned char, 2 * detail::sha256::block_size> padding{0x80};
+    std::array<unsigned char, 2 * weights::sha256::block_size> padding{0x80};
     const std::size_t zeros = (2 * block_.size() - 9 - used_) % block_.size();
     for (std::size_t i = 0; i < 8; ++i)
       padding[1 + zeros + i] = static_cast<unsigned char>(bits >> (56 - 8 * i));
@@ -151,9 +151,9 @@ class Sha256 {
  private:
   Compress compress_;
   /// Source  FIPS 180-4 section 5.3.3.
-  detail::sha256::State state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+  weights::sha256::State state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  std::array<unsigned char, detail::sha256::block_size> block_{};
+  std::array<unsigned char, weights::sha256::block_size> block_{};
   std::size_t used_ = 0;  // of `block_`
   std::uint64_t size_ = 0;
 };

@@ -24,7 +24,7 @@ struct TensorEntry {
   std::size_t storage = 0;              ///< Which one; several tensors may share it.
 };
 
-namespace detail {
+namespace weights {
 
 /// How many elements of its storage a tensor spans, from its first to its last; 0 if it has none.
 ///
@@ -75,6 +75,6 @@ inline std::vector<std::int64_t> dense_strides(const std::vector<std::int64_t>& 
   return strides;
 }
 
-}  // namespace detail
+}  // namespace weights
 
 }  // namespace mnv3

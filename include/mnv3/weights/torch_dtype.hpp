@@ -9,7 +9,7 @@
 
 #include <mnv3/weights/dtype.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// In the order of `Dtype`.
 inline constexpr std::array<at::ScalarType, dtypes.size()> scalar_types{
@@ -30,4 +30,4 @@ inline const DtypeRow* row_of(at::ScalarType type) {
              : &dtypes[static_cast<std::size_t>(found - scalar_types.begin())];
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

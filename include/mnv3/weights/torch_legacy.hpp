@@ -19,7 +19,7 @@
 #include <mnv3/weights/pickle.hpp>
 #include <mnv3/weights/pickled_tensors.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// Reads pickles that stand one behind the other in a file, each as far as it goes.
 class PickleSequence {
@@ -130,4 +130,4 @@ inline Checkpoint read_torch_legacy(const InputFile& file) {
   return checkpoint;
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

@@ -16,7 +16,7 @@
 #include <mnv3/weights/pickled_tensors.hpp>
 #include <mnv3/weights/zip.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// The folder in the archive, with its slash, that holds `data.pkl`. torch names it after the file
 /// as that was called when it was written; "archive/", and others, are as good.
@@ -80,4 +80,4 @@ inline Checkpoint read_torch_zip(const InputFile& file) {
   return checkpoint;
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

@@ -25,7 +25,7 @@
 
 namespace mnv3 {
 
-namespace detail {
+namespace weights {
 
 /// The SHA-256 of a regular file, in hex.
 ///
@@ -50,7 +50,7 @@ inline std::string sha256_of(const std::filesystem::path& path) {
   }
 }
 
-}  // namespace detail
+}  // namespace weights
 
 /// Whether the name of the file carries digits of its SHA-256, as in
 /// `mobilenet_v3_large-8738ca79.pth` (see `hash_in_name`), and they are right.
@@ -61,7 +61,7 @@ inline bool verify_hash(const std::filesystem::path& path) {
   const std::string_view wanted = hash_in_name(name);
   if (wanted.empty()) return false;
   const std::string found =
-      detail::name_file_in_errors("read", path, [&] { return detail::sha256_of(path); });
+      weights::name_file_in_errors("read", path, [&] { return weights::sha256_of(path); });
   if (!found.starts_with(wanted)) {
     throw WeightsError(fmt::format(
         "mnv3: {} is not the file that its name promises: its SHA-256 should begin with {}, but is "

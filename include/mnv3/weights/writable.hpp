@@ -12,7 +12,7 @@
 #include <mnv3/weights/state_dict.hpp>
 #include <mnv3/weights/torch_dtype.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// Whether all this can be in a weights file.
 ///
@@ -39,4 +39,4 @@ inline torch::Tensor dense_on_cpu(const torch::Tensor& tensor) {
   return tensor.detach().to(at::kCPU).resolve_neg().contiguous();
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

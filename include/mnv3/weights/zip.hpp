@@ -18,7 +18,7 @@
 #include <mnv3/weights/inflate.hpp>
 #include <mnv3/weights/input_file.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::weights {
 
 /// One file in a zip archive, as the archive's directory describes it.
 struct ZipRecord {
@@ -333,4 +333,4 @@ inline std::string read_record(const InputFile& file, const ZipRecord& record,
   return bytes;
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::weights

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
+
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/block.hpp>
+#include <mnv3/config/dialect.hpp>
 #include <mnv3/config/geometry.hpp>
-#include <mnv3/config/layer_names.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/name.hpp>
 
 // What timm calls the layers of its MobileNetV3 and LCNet.
 
-namespace mnv3::config::detail {
+namespace mnv3::config {
 
 /// "blocks.3.1.": where timm has `features.<feature>`, which must not be the stem.
 constexpr Name timm_block(const Definition& net, int feature) {
@@ -56,4 +58,14 @@ constexpr LayerNames timm_names(const Definition& net, const Layer& layer) {
   }
 }
 
-}  // namespace mnv3::config::detail
+inline constexpr std::array timm_conventions{PublishedConventions{1e-5, Padding::symmetric},
+                                             PublishedConventions{1e-3, Padding::same}};
+
+inline constexpr Dialect timm_dialect{.names = Names::timm,
+                                      .title = "timm",
+                                      .names_of = timm_names,
+                                      .hidden_is_1x1 = true,
+                                      .published = timm_conventions,
+                                      .architectures = "mnv3::timm::..."};
+
+}  // namespace mnv3::config
