@@ -80,6 +80,12 @@ namespace mnv3 {
        "costs, names, `expansion<I>` and `deploy` need blocks that the table describes, but this " \
        "architecture has a `block` of its own")
 
+// What our own kernels cannot run.
+#define MNV3_KERNEL_RULES(RULE)                                                                    \
+  RULE(kernels_run_norm,                                                                           \
+       "our kernels, and so `Precision::bfloat16` and `arena_bytes`, have no group norm: deploy "  \
+       "without them, on LibTorch's operators")
+
 // Where the same weights would give other numbers than in the network that they were trained in.
 #define MNV3_CHECKPOINT_RULES(RULE)                                                                \
   RULE(same_rows, "the checkpoint's network must have as many rows as this one")                   \
@@ -101,7 +107,7 @@ enum class Rule {
   none,
 #define MNV3_RULE(name, sentence) name,
   MNV3_DECLARATION_RULES(MNV3_RULE) MNV3_ARCHITECTURE_RULES(MNV3_RULE) MNV3_TAP_RULES(MNV3_RULE)
-      MNV3_BLOCK_RULES(MNV3_RULE) MNV3_CHECKPOINT_RULES(MNV3_RULE)
+      MNV3_BLOCK_RULES(MNV3_RULE) MNV3_KERNEL_RULES(MNV3_RULE) MNV3_CHECKPOINT_RULES(MNV3_RULE)
 #undef MNV3_RULE
 };
 
@@ -326,6 +332,7 @@ constexpr const char* sentence_of(Rule rule) {
       MNV3_ARCHITECTURE_RULES(MNV3_RULE)
       MNV3_TAP_RULES(MNV3_RULE)
       MNV3_BLOCK_RULES(MNV3_RULE)
+      MNV3_KERNEL_RULES(MNV3_RULE)
       MNV3_CHECKPOINT_RULES(MNV3_RULE)
 #undef MNV3_RULE
   }

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #endif
 
-namespace mnv3::detail {
+namespace mnv3::deployment {
 
 /// Floats that begin at a cache line, uninitialised. Many of them lie in huge pages where the system
 /// has some: the kernels pass through all weights at each call, and would wait for page tables.
@@ -69,4 +69,4 @@ inline float* use_arena(std::int64_t count) {
   return arena->data();
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::deployment

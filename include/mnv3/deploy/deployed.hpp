@@ -27,13 +27,44 @@
 
 namespace mnv3 {
 
-namespace detail {
+namespace deployment {
+
+/// Whether our own kernels run `Arch`: group norm depends on the picture, which they do not know.
+template <class Arch>
+inline constexpr bool has_kernels = definition_of<Arch>.settings.norm != Norm::group;
+
+/// Refuses to compile what our kernels are needed for where they cannot run `Arch`. Always true.
+template <class Arch>
+constexpr bool verify_kernels() {
+  constexpr Rule rule = has_kernels<Arch> ? Rule::none : Rule::kernels_run_norm;
+#define MNV3_RULE(name, sentence) \
+  static_assert(rule != Rule::name, "mnv3: [" #name "] " sentence);
+  MNV3_KERNEL_RULES(MNV3_RULE)
+#undef MNV3_RULE
+  if constexpr (!has_kernels<Arch>) config::detail::show<config::architecture_error<Arch>>();
+  return true;
+}
+
+/// Whether a network can be deployed; refuses to compile with the reason where it cannot.
+template <class Arch, class Taps, Precision precision>
+constexpr bool is_deployable() {
+  if constexpr (!nn::is_legal<Arch, Taps>()) {
+    return false;
+  } else if constexpr (has_own_block<Arch>) {
+    static_assert(verify_blocks_known<Arch>());
+    return false;
+  } else if constexpr (precision != Precision::same && !has_kernels<Arch>) {
+    static_assert(verify_kernels<Arch>());
+    return false;
+  }
+  return true;
+}
 
 /// Tensors for the weights of a network, without the network.
-template <architecture Arch, class Taps>
+template <class Arch, class Taps>
 NamedTensors empty_state_dict() {
   NamedTensors tensors;
-  if constexpr (is_legal<Arch, Taps>())
+  if constexpr (is_deployable<Arch, Taps, Precision::same>())
     for (const Key& key : keys<Arch, Taps>) {
       const auto shape = key.shape();
       tensors.emplace_back(key.name.view(),
@@ -43,7 +74,7 @@ NamedTensors empty_state_dict() {
   return tensors;
 }
 
-}  // namespace detail
+}  // namespace deployment
 
 /// A network ready for inference: batch norm folded in, weights packed for kernels that are generated
 /// from the table. It holds copies of the weights; what becomes of the module afterwards changes
@@ -51,7 +82,8 @@ NamedTensors empty_state_dict() {
 ///
 /// float32 on the CPU runs on our own kernels, for the best instruction set of the machine or the
 /// one that the environment variable `MNV3_ISA` names ("avx512", "avx2", "portable"). Other dtypes
-/// and devices run on LibTorch's operators.
+/// and devices, and networks with group norm, run on LibTorch's operators. Batch norm, frozen or not,
+/// is folded.
 ///
 /// With `Precision::bfloat16` a float32 network on the CPU keeps taking and giving float32, but weights
 /// and activations are bfloat16 inside, for CPUs with AVX512-BF16: half the memory, and on a Zen 4 in
@@ -62,23 +94,25 @@ NamedTensors empty_state_dict() {
 /// Large's logits 2.7e-2, Small's 1.6e-2, the outputs of RVM's encoder 4e-3, 9e-3, 2.1e-2 and 8.2e-2;
 /// with torchvision's weights at most 8.1e-2 in any feature of Small on photographs. LibTorch's own
 /// bfloat16 (`net->to(torch::kBFloat16)`) is off by 1.9 to 4 times as much.
-template <architecture Arch, class Taps = taps<>, Precision precision = Precision::same>
+template <class Arch, class Taps = taps<>, Precision precision = Precision::same>
 class Deployed {
   using Network = MobileNetV3<Arch, Taps>;
-  using Stored = std::conditional_t<precision == Precision::bfloat16, detail::Bfloat16, float>;
-  using Packed = detail::PackedNetwork<Arch, Taps, Stored>;
-  using Folded = detail::FoldedNetwork<Arch, Taps>;
-  using Either = std::conditional_t<precision == Precision::bfloat16, std::variant<Packed>,
-                                    std::variant<Packed, Folded>>;
+  using Stored = std::conditional_t<precision == Precision::bfloat16, kernels::Bfloat16, float>;
+  using Packed = deployment::PackedNetwork<Arch, Taps, Stored>;
+  using Folded = deployment::FoldedNetwork<Arch, Taps>;
+  using Either =
+      std::conditional_t<!deployment::has_kernels<Arch>, std::variant<Folded>,
+                         std::conditional_t<precision == Precision::bfloat16, std::variant<Packed>,
+                                            std::variant<Packed, Folded>>>;
   static constexpr const Definition& net = definition_of<Arch>;
   static constexpr int reach = reach_of<Arch, Taps>();
 
  public:
   static constexpr auto channels = Network::channels;
-  /// Input pixels for each output pixel; 0 for `embedding` and `logits`.
+  /// Input pixels for each output pixel; 0 for `pooled`, `embedding` and `logits`.
   static constexpr auto strides = Network::strides;
-  /// Index in `features` of each tap; -1 for `embedding` and `logits`.
-  static constexpr auto features = Network::features;
+  /// Index in `features` of each tap; -1 for `pooled`, `embedding` and `logits`.
+  static constexpr auto feature_indices = Network::feature_indices;
 
   /// One output comes back as a plain tensor, several as an array, which destructures.
   using Result = typename Network::Impl::Result;
@@ -101,13 +135,17 @@ class Deployed {
                   "outputs stay float32, but was asked for of ", dtype, " on ", device,
                   "; convert with net->to(torch::kFloat) and net->to(torch::kCPU), or deploy "
                   "without it");
-      detail::require_available(precision);
+      kernels::require_available(precision);
     }
-    const std::vector<detail::FoldedLayer> layers = detail::fold(net, reach, tensors);
-    if (is_packed)
-      network_ = std::make_shared<const Either>(std::in_place_type<Packed>, layers, selected_isa());
-    else if constexpr (precision == Precision::same)
-      network_ = std::make_shared<const Either>(std::in_place_type<Folded>, layers, dtype, device);
+    const std::vector<deployment::FoldedLayer> layers = deployment::fold(net, reach, tensors);
+    if constexpr (deployment::has_kernels<Arch>)
+      if (is_packed)
+        network_ =
+            std::make_shared<const Either>(std::in_place_type<Packed>, layers, selected_isa());
+    if constexpr (precision == Precision::same)
+      if (!network_)
+        network_ =
+            std::make_shared<const Either>(std::in_place_type<Folded>, layers, dtype, device);
   }
 
   Deployed(const Deployed&) = default;  // and no moving: there is no empty network
@@ -123,12 +161,12 @@ class Deployed {
   ///
   /// Shapes  x: (N, C, H, W) or (B, T, C, H, W), any strides, of the network's dtype and device; N,
   ///         B and T may be 0. Outputs as those of the module, in the layout of the input.
-  /// Units   What `Arch::input` says, as for the module.
+  /// Units   What `Settings::input` says, as for the module.
   /// Errors  c10::Error if x has another rank, channel count, dtype or device, or no pixels, or if
   ///         it is sparse.
   /// Grad    None: outputs do not depend on x for autograd. They may be used in training.
   Result operator()(const torch::Tensor& x) const {
-    detail::check_input(x, net.settings.input.channels);
+    nn::check_input(x, net.settings.input.channels);
     TORCH_CHECK(x.scalar_type() == dtype_ && x.device().type() == device_.type(),
                 "mnv3: this network was deployed for ", dtype_, " on ", device_, ", but was given ",
                 x.scalar_type(), " on ", x.device(),
@@ -143,7 +181,7 @@ class Deployed {
         [&](const auto& network) { return network(is_sequence ? dense.flatten(0, 1) : dense); },
         *network_);
     if (is_sequence)
-      for (torch::Tensor& output : outputs) output = detail::unflatten_sequence(output, x);
+      for (torch::Tensor& output : outputs) output = nn::unflatten_sequence(output, x);
     if constexpr (outputs.size() == 1)
       return outputs[0];
     else
@@ -156,7 +194,8 @@ class Deployed {
   /// `threads` share the work, as in `at::get_num_threads()`; `batch` is B * T for sequences.
   static constexpr std::int64_t arena_bytes(std::int64_t height, std::int64_t width,
                                             std::int64_t threads = 1, std::int64_t batch = 1) {
-    return detail::arena_floats_of<typename Packed::Layout>({height, width}, threads, batch) *
+    static_assert(deployment::verify_kernels<Arch>());
+    return kernels::arena_floats_of<typename Packed::Layout>({height, width}, threads, batch) *
            static_cast<std::int64_t>(sizeof(float));
   }
 
@@ -168,14 +207,14 @@ class Deployed {
 
 /// Stands where an architecture or its taps were refused: it can be used like the other, so that the
 /// compiler reports nothing but the refusal.
-template <architecture Arch, class Taps, Precision precision>
-requires(!detail::is_legal<Arch, Taps>()) class Deployed<Arch, Taps, precision> {
+template <class Arch, class Taps, Precision precision>
+requires(!deployment::is_deployable<Arch, Taps, precision>()) class Deployed<Arch, Taps, precision> {
   using Network = MobileNetV3<Arch, Taps>;
 
  public:
   static constexpr auto channels = Network::channels;
   static constexpr auto strides = Network::strides;
-  static constexpr auto features = Network::features;
+  static constexpr auto feature_indices = Network::feature_indices;
   using Result = decltype(std::declval<typename Network::Impl>().forward(torch::Tensor()));
 
   Deployed(const NamedTensors& tensors, torch::Dtype dtype, torch::Device device);
@@ -191,7 +230,7 @@ requires(!detail::is_legal<Arch, Taps>()) class Deployed<Arch, Taps, precision> 
 /// see `Deployed`.
 ///
 /// Errors  As the constructor of `Deployed`; c10::Error if the parameters differ in dtype or device.
-template <Precision precision, architecture Arch, class Taps>
+template <Precision precision, class Arch, class Taps>
 Deployed<Arch, Taps, precision> deploy(const MobileNetV3<Arch, Taps>& net) {
   const auto parameters = net->parameters();
   const torch::Tensor& first = parameters.front();
@@ -202,7 +241,7 @@ Deployed<Arch, Taps, precision> deploy(const MobileNetV3<Arch, Taps>& net) {
                 p.device(), "; convert it with net->to(...)");
   return {state_dict(*net), first.scalar_type(), first.device()};
 }
-template <architecture Arch, class Taps>
+template <class Arch, class Taps>
 Deployed<Arch, Taps> deploy(const MobileNetV3<Arch, Taps>& net) {
   return deploy<Precision::same>(net);
 }
@@ -211,16 +250,16 @@ Deployed<Arch, Taps> deploy(const MobileNetV3<Arch, Taps>& net) {
 ///
 /// Errors  As `load`; allowing missing or mismatched weights is refused, since there are no others.
 ///         As the constructor of `Deployed`.
-template <architecture Arch, class Taps = taps<>, Precision precision = Precision::same>
+template <class Arch, class Taps = taps<>, Precision precision = Precision::same>
 Deployed<Arch, Taps, precision> deploy(const std::filesystem::path& path,
                                        const LoadOptions& options = {}) {
   TORCH_CHECK(
       !options.allow_missing && !options.allow_mismatched && !options.adapt_classes,
       "mnv3: deploy from a file takes no allow_missing, no allow_mismatched and no adapt_classes: "
       "there is no network whose values could stay; load into a MobileNetV3 and deploy that");
-  const NamedTensors tensors = detail::empty_state_dict<Arch, Taps>();
+  const NamedTensors tensors = deployment::empty_state_dict<Arch, Taps>();
   const Definition& net = definition_of<Arch>;
-  detail::load_into(tensors, net, net.settings.names, path, options);
+  weights::load_into(tensors, net, net.settings.names, path, options);
   return {tensors, torch::kFloat, torch::kCPU};
 }
 

@@ -12,9 +12,11 @@
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/norm.hpp>
+#include <mnv3/config/settings.hpp>
 #include <mnv3/weights/state_dict.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::deployment {
 
 /// A product and what makes an output of its sums: (start + sum) * scale + shift. Of a convolution
 /// `start` is the negated mean of its batch norm.
@@ -36,6 +38,8 @@ struct FoldedLayer {
   Layer layer;
   FoldedProduct product{};  ///< Of squeeze-and-excitation the squeezing one, (S, C).
   FoldedProduct excite{};   ///< (C, S); undefined in other layers.
+  /// What group norm multiplies by and adds, (O): it depends on the picture and cannot be folded.
+  torch::Tensor group_weight{}, group_bias{};
 };
 
 /// Finds a network's tensors by name and copies them into one form: double, CPU, contiguous.
@@ -62,7 +66,34 @@ class TensorLookup {
   std::map<std::string, torch::Tensor, std::less<>> by_name_;
 };
 
-inline FoldedLayer fold_layer(const Layer& layer, double eps, const TensorLookup& tensors) {
+/// Adds what follows the sums of a convolution to `folded`.
+inline void fold_norm(const Layer& layer, const Settings& settings, const TensorLookup& tensors,
+                      FoldedLayer& folded) {
+  const std::int64_t out = layer.conv.out_channels;
+  const auto copy = [&](std::string_view suffix) {
+    return tensors.copy(layer.name + suffix, {out});
+  };
+  FoldedProduct& product = folded.product;
+  product.start = product.shift = torch::zeros({out}, torch::kDouble);
+  product.scale = torch::ones({out}, torch::kDouble);
+  switch (settings.norm) {
+    case Norm::batch:
+    case Norm::frozen_batch:
+      product.start = -copy(".1.running_mean");
+      product.scale = copy(".1.weight") / (copy(".1.running_var") + norm_eps_of(settings)).sqrt();
+      product.shift = copy(".1.bias");
+      return;
+    case Norm::group:
+      folded.group_weight = copy(".1.weight");
+      folded.group_bias = copy(".1.bias");
+      return;
+    case Norm::none:
+      return;
+  }
+}
+
+inline FoldedLayer fold_layer(const Layer& layer, const Settings& settings,
+                              const TensorLookup& tensors) {
   const Conv2dNormActivationConfig& c = layer.conv;
   const std::int64_t in = c.in_channels;
   const std::int64_t out = c.out_channels;
@@ -74,16 +105,10 @@ inline FoldedLayer fold_layer(const Layer& layer, double eps, const TensorLookup
   };
   FoldedLayer folded{.layer = layer};
   switch (layer.kind) {
-    case Layer::Kind::conv_norm_activation: {
-      const torch::Tensor gamma = copy(".1.weight", {out});
-      const torch::Tensor beta = copy(".1.bias", {out});
-      const torch::Tensor mean = copy(".1.running_mean", {out});
-      const torch::Tensor variance = copy(".1.running_var", {out});
-      const torch::Tensor scale = gamma / (variance + eps).sqrt();
-      folded.product = {copy(".0.weight", {out, in / c.groups, c.kernel, c.kernel}), -mean, scale,
-                        beta};
+    case Layer::Kind::conv_norm_activation:
+      folded.product.weight = copy(".0.weight", {out, in / c.groups, c.kernel, c.kernel});
+      fold_norm(layer, settings, tensors, folded);
       break;
-    }
     case Layer::Kind::squeeze_excitation:
       folded.product =
           with_bias(copy(".fc1.weight", {out, in, 1, 1}).view({out, in}), copy(".fc1.bias", {out}));
@@ -115,9 +140,9 @@ inline std::vector<FoldedLayer> fold(const Definition& net, int reach,
   std::vector<FoldedLayer> layers;
   for_each_layer(net, [&](const Layer& layer) {
     if (layer.position <= reach)
-      layers.push_back(fold_layer(layer, net.settings.batch_norm_eps, lookup));
+      layers.push_back(fold_layer(layer, net.settings, lookup));
   });
   return layers;
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::deployment

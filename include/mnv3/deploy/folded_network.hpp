@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -12,13 +11,20 @@
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/block.hpp>
+#include <mnv3/config/flow.hpp>
+#include <mnv3/config/geometry.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/position.hpp>
+#include <mnv3/config/settings.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/deploy/fold.hpp>
 #include <mnv3/nn/activation.hpp>
 #include <mnv3/nn/convolve.hpp>
+#include <mnv3/nn/gate.hpp>
+#include <mnv3/nn/input.hpp>
+#include <mnv3/nn/pool.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::deployment {
 
 /// The layout in which LibTorch runs such a network fastest, whatever the layout of the pictures.
 ///
@@ -36,6 +42,7 @@ struct PlacedLayer {
   Layer layer;
   torch::Tensor weight{}, bias{};
   torch::Tensor excite_weight{}, excite_bias{};  ///< Only of squeeze-and-excitation.
+  torch::Tensor group_weight{}, group_bias{};    ///< Only of group norm.
 };
 
 /// `layers` of this type and on this device, convolutions in the fastest layout.
@@ -62,55 +69,60 @@ inline std::vector<PlacedLayer> place_layers(const Definition& net, int reach,
     PlacedLayer& to = result.emplace_back(PlacedLayer{.layer = layer});
     to.weight = placed(from.product.scaled_weight());
     to.bias = placed(from.product.bias());
+    if (from.group_weight.defined()) {
+      to.group_weight = placed(from.group_weight);
+      to.group_bias = placed(from.group_bias);
+    }
     if (!from.excite.defined()) return;
     to.excite_weight = placed(from.excite.scaled_weight());
     to.excite_bias = placed(from.excite.bias());
   });
   TORCH_CHECK(result.size() == layers.size(), "mnv3: ", layers.size() - result.size(),
-              " folded layers are behind the network's last one");
+              " folded layers are after the network's last one");
   return result;
 }
 
-/// One value for each channel, as (C, 1, 1): `normalize` makes them in the same way.
-inline torch::Tensor per_channel(std::span<const double> values,
-                                 const torch::TensorOptions& options) {
-  return torch::tensor(std::vector<double>(values.begin(), values.end()), torch::kDouble)
-      .to(options)
-      .view({-1, 1, 1});
-}
-
 /// Shapes  x: (N, in_channels, H, W). Result: (N, out_channels, H/stride, W/stride), a new tensor.
-inline torch::Tensor convolve(const PlacedLayer& folded, const torch::Tensor& x) {
+inline torch::Tensor convolve(const PlacedLayer& folded, const torch::Tensor& x,
+                              const Settings& settings) {
   const Conv2dNormActivationConfig& c = folded.layer.conv;
-  torch::Tensor y = mnv3::convolve(c, x, folded.weight, folded.bias);
-  return c.activation ? apply_in_place(*c.activation, std::move(y)) : y;
+  torch::Tensor y = nn::convolve(c, x, folded.weight, folded.bias);
+  if (folded.group_weight.defined())
+    y = torch::group_norm(y, settings.norm_groups, folded.group_weight, folded.group_bias,
+                          norm_eps_of(settings));
+  return nn::apply_in_place(c.activation, std::move(y));
 }
 
 /// Squeeze-and-excitation of a block.
 ///
 /// Shapes  x: (N, C, H, W); it is written.
-inline void excite(const PlacedLayer& folded, const InvertedResidualConfig& row,
-                   const Squeeze& squeeze, torch::Tensor& x) {
+inline void excite(const PlacedLayer& folded, Activation activation, Gate gate, torch::Tensor& x) {
   torch::Tensor scale = x.mean({2, 3});                      // (N, C)
   scale = torch::linear(scale, folded.weight, folded.bias);  // (N, S)
-  scale = apply_in_place(squeeze_activation(row, squeeze), std::move(scale));
+  scale = nn::apply_in_place(activation, std::move(scale));
   scale = torch::linear(scale, folded.excite_weight, folded.excite_bias);  // (N, C)
-  scale = squeeze.gate == Gate::sigmoid ? scale.sigmoid_() : torch::hardsigmoid_(scale);
+  scale = nn::apply_gate_in_place(gate, std::move(scale));
   x.mul_(scale.unsqueeze(2).unsqueeze(3));
 }
 
-/// What of a block is behind its expansion.
-///
-/// Shapes  y: the expanded input, (N, expanded_channels, H, W); x: the block's input. Neither is
-///         written. Result: (N, out_channels, H/s, W/s), a new tensor.
-inline torch::Tensor contract(const InvertedResidualConfig& row, const Squeeze& squeeze,
-                              const PlacedLayer*& next, torch::Tensor y, const torch::Tensor& x) {
-  y = convolve(*next++, y);  // (N, expanded_channels, H/s, W/s)
-  if (row.use_se) excite(*next++, row, squeeze, y);
-  y = convolve(*next++, y);  // (N, out_channels, H/s, W/s)
-  if (has_residual(row)) y += x;
-  return y;
-}
+/// The steps of a block after its expansion, on the layers from `next` on.
+struct FoldedSteps {
+  const Settings& settings;
+  Activation squeeze_activation;
+  const PlacedLayer*& next;
+
+  torch::Tensor depthwise(const torch::Tensor& expanded) {
+    return convolve(*next++, expanded, settings);  // (N, expanded_channels, H/s, W/s)
+  }
+  torch::Tensor squeeze(torch::Tensor y) {
+    excite(*next++, squeeze_activation, settings.squeeze.gate, y);
+    return y;
+  }
+  torch::Tensor project(const torch::Tensor& y, const torch::Tensor* residual) {
+    torch::Tensor out = convolve(*next++, y, settings);  // (N, out_channels, H/s, W/s)
+    return residual ? out.add_(*residual) : out;
+  }
+};
 
 /// A network on LibTorch's own operators, from folded layers: for what our kernels do not run.
 ///
@@ -131,8 +143,8 @@ class FoldedNetwork {
       : layout_(fastest_layout(dtype)), layers_(place_layers(net, reach, layers, dtype, device)) {
     if constexpr (net.settings.input.normalized_inside()) {
       const auto options = torch::TensorOptions(dtype).device(device);
-      mean_ = per_channel(net.settings.input.mean, options);
-      std_ = per_channel(net.settings.input.std, options);
+      mean_ = nn::per_channel(net.settings.input.mean, options);
+      std_ = nn::per_channel(net.settings.input.std, options);
     }
   }
 
@@ -150,8 +162,10 @@ class FoldedNetwork {
     Walk walk{.next = layers_.data(), .format = pictures.suggest_memory_format(), .outputs = {}};
     [&]<int... I>(std::integer_sequence<int, I...>) { ((x = walk.template feature<I>(x)), ...); }
     (std::make_integer_sequence<int, feature_total>{});
-    if constexpr (reach >= position_of_embedding(net)) x = walk.embedding(x);  // (N, last_channel)
-    if constexpr (reach >= position_of_logits(net)) walk.logits(x);            // (N, num_classes)
+    if constexpr (reach >= position_of_pooled(net)) x = walk.pooled(x);  // (N, C)
+    if constexpr (net.settings.hidden_layer && reach >= position_of_embedding(net))
+      x = walk.embedding(x);                                           // (N, last_channel)
+    if constexpr (reach == position_of_logits(net)) walk.logits(x);  // (N, num_classes)
     return std::move(walk.outputs);
   }
 
@@ -169,21 +183,31 @@ class FoldedNetwork {
       torch::Tensor y;
       if constexpr (is_block(net, I)) {
         constexpr const InvertedResidualConfig& row = row_of(net, I);
-        y = has_expansion(row) ? convolve(*next++, x) : x;
+        y = has_expansion(row) ? convolve(*next++, x, net.settings) : x;
         tap(position_of_expansion(I), y);
         if constexpr (reach > position_of_expansion(I))
-          y = contract(row, net.settings.squeeze, next, std::move(y), x);
+          y = flow_after_expansion<row>(
+              FoldedSteps{.settings = net.settings,
+                          .squeeze_activation = squeeze_activation(row, net.settings.squeeze),
+                          .next = next},
+              y, x);
       } else {
-        y = convolve(*next++, x);
+        y = convolve(*next++, x, net.settings);
       }
       tap(position_after(I), y);
       return y;
     }
 
+    torch::Tensor pooled(const torch::Tensor& x) {
+      const torch::Tensor y = nn::pool(net.settings.pooling, x);
+      tap(position_of_pooled(net), y);
+      return y;
+    }
+
     torch::Tensor embedding(const torch::Tensor& x) {
-      torch::Tensor y = torch::linear(x.mean({2, 3}), next->weight, next->bias);
+      torch::Tensor y = torch::linear(x, next->weight, next->bias);
       ++next;
-      y = apply_in_place(net.settings.activation, std::move(y));
+      y = nn::apply_in_place(net.settings.activation, std::move(y));
       tap(position_of_embedding(net), y);
       return y;
     }
@@ -193,8 +217,8 @@ class FoldedNetwork {
     }
 
     void tap(int position, const torch::Tensor& x) {
-      for (std::size_t i = 0; i < tap_info.size(); ++i)
-        if (tap_info[i].position == position) outputs[i] = x.dim() == 4 ? x.contiguous(format) : x;
+      if (const int i = tap_index(tap_info, position); i >= 0)
+        outputs[static_cast<std::size_t>(i)] = x.dim() == 4 ? x.contiguous(format) : x;
     }
   };
 
@@ -203,4 +227,4 @@ class FoldedNetwork {
   torch::Tensor mean_, std_;  // (C, 1, 1); undefined where the caller normalises
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::deployment

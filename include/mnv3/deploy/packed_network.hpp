@@ -20,7 +20,7 @@
 #include <mnv3/deploy/kernels/plan.hpp>
 #include <mnv3/deploy/threads.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::deployment {
 
 inline std::span<const double> values_of(const torch::Tensor& tensor) {
   return {tensor.data_ptr<double>(), static_cast<std::size_t>(tensor.numel())};
@@ -33,12 +33,12 @@ AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo> taps, 
   AlignedFloats weights(size);
   auto layer = layers.begin();
   std::int64_t next = 0;
-  for_each_matrix(net, taps, [&](const LayerMatrix& matrix) {
-    const MatrixPlace place = place_at<Stored>(next, matrix);
+  kernels::for_each_matrix(net, taps, [&](const kernels::LayerMatrix& matrix) {
+    const kernels::MatrixPlace place = kernels::place_at<Stored>(next, matrix);
     next = place.end();
     if (matrix.layer.name.view() != layer->layer.name.view()) ++layer;
     const FoldedProduct& product = matrix.part == 0 ? layer->product : layer->excite;
-    pack(place,
+    kernels::pack(place,
          {.values = values_of(product.weight),
           .start = values_of(product.start),
           .scale = values_of(product.scale),
@@ -55,7 +55,7 @@ AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo> taps, 
 template <architecture Arch, class Taps, class Stored>
 class PackedNetwork {
  public:
-  using Layout = NetworkLayout<Arch, Taps, Stored>;
+  using Layout = kernels::NetworkLayout<Arch, Taps, Stored>;
   using Outputs = std::array<torch::Tensor, Layout::taps.size()>;
 
   PackedNetwork(const std::vector<FoldedLayer>& layers, Isa isa)
@@ -70,16 +70,16 @@ class PackedNetwork {
   ///         module, in the layout of the input.
   Outputs operator()(const torch::Tensor& pictures) const {
     const std::int64_t batch = pictures.size(0);
-    const Extent extent{pictures.size(2), pictures.size(3)};
-    const Threads threads = torch_threads();
+    const kernels::Extent extent{pictures.size(2), pictures.size(3)};
+    const kernels::Threads threads = torch_threads();
     Outputs outputs = allocate(pictures, extent);
     if (batch == 0) return outputs;
-    run_batch<Arch, Taps, Stored>(
+    kernels::run_batch<Arch, Taps, Stored>(
         isa_,
         {.weights = weights_.data(),
          .size = batch,
          .extent = extent,
-         .arena = use_arena(arena_floats_of<Layout>(extent, threads.count, batch))},
+         .arena = use_arena(kernels::arena_floats_of<Layout>(extent, threads.count, batch))},
         threads, [&](std::int64_t i) { return view(pictures, i); },
         [&](std::int64_t i) { return view(outputs, i); });
     return outputs;
@@ -91,13 +91,13 @@ class PackedNetwork {
   }
 
  private:
-  static Outputs allocate(const torch::Tensor& pictures, const Extent& extent) {
+  static Outputs allocate(const torch::Tensor& pictures, const kernels::Extent& extent) {
     Outputs outputs;
     const std::int64_t n = pictures.size(0);
     const auto options = torch::TensorOptions(torch::kFloat);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const TapInfo& tap = Layout::taps[i];
-      const Extent out = output_extent<Layout>(i, extent);
+      const kernels::Extent out = kernels::output_extent<Layout>(i, extent);
       outputs[i] = tap.feature < 0 ? torch::empty({n, tap.channels}, options)
                                    : torch::empty({n, tap.channels, out.height, out.width}, options,
                                                   pictures.suggest_memory_format());
@@ -105,7 +105,7 @@ class PackedNetwork {
     return outputs;
   }
 
-  Picture view(const torch::Tensor& pictures, std::int64_t picture) const {
+  kernels::Picture view(const torch::Tensor& pictures, std::int64_t picture) const {
     return {.data = pictures.data_ptr<float>() + picture * pictures.stride(0),
             .channel_stride = pictures.stride(1),
             .row_stride = pictures.stride(2),
@@ -114,9 +114,9 @@ class PackedNetwork {
             .std = std_.empty() ? nullptr : std_.data()};
   }
 
-  static std::array<Output, Layout::taps.size()> view(const Outputs& outputs,
+  static std::array<kernels::Output, Layout::taps.size()> view(const Outputs& outputs,
                                                       std::int64_t picture) {
-    std::array<Output, Layout::taps.size()> views;
+    std::array<kernels::Output, Layout::taps.size()> views;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const torch::Tensor& x = outputs[i];
       views[i] = {.data = x.data_ptr<float>() + picture * x.stride(0),
@@ -130,4 +130,4 @@ class PackedNetwork {
   Isa isa_;
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::deployment

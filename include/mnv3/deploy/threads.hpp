@@ -7,13 +7,13 @@
 
 #include <mnv3/deploy/kernels/jobs.hpp>
 
-namespace mnv3::detail {
+namespace mnv3::deployment {
 
 /// LibTorch's own threads: as many as `at::get_num_threads()` says, one inside a parallel region.
 /// The code that includes this must be compiled with OpenMP where LibTorch is, which our build
 /// targets see to; otherwise everything runs on the calling thread.
-inline Threads torch_threads() {
-  const auto run = [](std::int64_t tasks, const Task& task) {
+inline kernels::Threads torch_threads() {
+  const auto run = [](std::int64_t tasks, const kernels::Task& task) {
     at::parallel_for(0, tasks, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t t = begin; t < end; ++t) task(t);
     });
@@ -21,4 +21,4 @@ inline Threads torch_threads() {
   return {.count = at::in_parallel_region() ? 1 : at::get_num_threads(), .run = run};
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::deployment

@@ -18,14 +18,14 @@
 //
 //   | classifier | picture | picture | ... as many as there are threads, or one that they share
 
-namespace mnv3::detail {
+namespace mnv3::kernels {
 
 /// Pictures that threads take one by one, without waiting for each other; they share the rest.
 constexpr std::int64_t pictures_apart(std::int64_t threads, std::int64_t batch) {
   return threads == 1 ? 0 : batch / threads * threads;
 }
 
-/// Height and width of output `tap` for such pictures; of embedding and logits, 1 and 1.
+/// Height and width of output `tap` for such pictures; 1 and 1 where it is no feature map.
 template <class Layout>
 constexpr Extent output_extent(std::size_t tap, const Extent& picture) {
   const TapInfo& info = Layout::taps[tap];
@@ -54,7 +54,7 @@ struct Batch {
 };
 
 /// Runs a batch. `picture_at(i)` gives the `Picture` i, `outputs_at(i)` the array of what its taps
-/// write; embedding and logits write rows one behind the other, from those of picture 0 on.
+/// write; pooled, embedding and logits write rows one after the other, from those of picture 0 on.
 /// `Stored` is what activations are kept as, which the weights are packed for; bfloat16 has an
 /// instruction set of its own, whatever `isa`.
 template <architecture Arch, class Taps, class Stored = float, class PictureAt, class OutputsAt>
@@ -99,7 +99,7 @@ void run_batch(Isa isa, const Batch& batch, const Threads& threads, PictureAt pi
   });
 
   const auto give_out = [&](int position, const auto* blocks) {
-    const int index = Layout::tap_index(position);
+    const int index = tap_index(Layout::taps, position);
     if (index < 0) return;
     const auto i = static_cast<std::size_t>(index);
     const int channels = Layout::taps[i].channels;
@@ -108,8 +108,9 @@ void run_batch(Isa isa, const Batch& batch, const Threads& threads, PictureAt pi
               std::min(block_lanes, channels - b * block_lanes), channels,
               {.data = outputs_at(0)[i].data, .channels_last = true});
   };
-  give_out(position_of_embedding(Layout::net), hidden);
+  give_out(position_of_pooled(Layout::net), pooled);
+  if (Layout::has_hidden) give_out(position_of_embedding(Layout::net), hidden);
   give_out(position_of_logits(Layout::net), arena + classifier.logits);
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::kernels

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace mnv3::detail {
+namespace mnv3::kernels {
 
 /// The upper half of a float: its range, with 8 binary digits. The kernels read and write blocks of
 /// them in memory that holds floats at other times.
@@ -36,4 +36,4 @@ inline constexpr int channels_in = 1;
 template <>
 inline constexpr int channels_in<Bfloat16Pair> = 2;
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::kernels

@@ -75,7 +75,7 @@ inline bool is_available(Precision precision) {
 #endif
 }
 
-namespace detail {
+namespace kernels {
 
 /// Errors  std::invalid_argument if the precision is not available, or as `selected_isa`.
 inline void require_available(Precision precision) {
@@ -87,6 +87,6 @@ inline void require_available(Precision precision) {
       "; deploy without it where is_available(Precision::bfloat16) is false");
 }
 
-}  // namespace detail
+}  // namespace kernels
 
 }  // namespace mnv3

@@ -16,7 +16,7 @@
 
 // What the kernels are asked to do, the same for every instruction set.
 
-namespace mnv3::detail {
+namespace mnv3::kernels {
 
 /// A function of a task's number, by reference.
 class Task {
@@ -172,19 +172,15 @@ struct NetworkLayout {
   static constexpr const Definition& net = definition_of<Arch>;
   static constexpr auto taps = tap_info_of<Arch, Taps>();
   static constexpr int reach = taps.back().position;
-  static constexpr bool has_classifier = reach >= position_of_embedding(net);
+  static constexpr bool has_pooling = reach >= position_of_pooled(net);
+  static constexpr bool has_hidden = kernels::has_hidden(net, reach);
+  static constexpr bool has_logits = reach == position_of_logits(net);
   static constexpr std::size_t features = static_cast<std::size_t>(features_up_to(net, reach));
   static constexpr auto places = packed_places<features, Stored>(net, taps);
-  using Memory = detail::Memory<features>;
+  using Memory = kernels::Memory<features>;
 
   static constexpr Memory memory(const Extent& picture, std::int64_t tasks) {
     return memory_of<features, Stored>(net, taps, picture, tasks);
-  }
-  /// Index of the tap at a position, or -1.
-  static constexpr int tap_index(int position) {
-    for (std::size_t i = 0; i < taps.size(); ++i)
-      if (taps[i].position == position) return static_cast<int>(i);
-    return -1;
   }
 };
 
@@ -218,7 +214,7 @@ struct PictureJob {
   float* gates(const Threads& threads) const { return sums_of(threads.count + 2); }
 };
 
-/// The classifier, for a batch of pooled features.
+/// The classifier, for a batch of pooled features. Without a hidden layer it reads these itself.
 template <class Stored>
 struct ClassifierJob {
   const float* weights;
@@ -228,4 +224,4 @@ struct ClassifierJob {
   float* logits;
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::kernels

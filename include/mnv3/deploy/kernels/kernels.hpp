@@ -11,7 +11,10 @@
 #include <utility>
 
 #include <mnv3/config/arch.hpp>
+#include <mnv3/config/flow.hpp>
+#include <mnv3/config/geometry.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/position.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/deploy/kernels/bfloat16.hpp>
 #include <mnv3/deploy/kernels/finish.hpp>
@@ -39,11 +42,11 @@
 /// and spill them.
 #define MNV3_OPAQUE(pointer) asm("" : "+r"(pointer))
 
-namespace mnv3::detail::kernels_portable {
+namespace mnv3::kernels::portable {
 #include <mnv3/deploy/kernels/simd/portable.inc>
 // After it, what uses it.
 #include <mnv3/deploy/kernels/all.inc>
-}  // namespace mnv3::detail::kernels_portable
+}  // namespace mnv3::kernels::portable
 
 #if MNV3_KERNELS_X86
 #ifdef __clang__
@@ -52,11 +55,11 @@ namespace mnv3::detail::kernels_portable {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 #endif
-namespace mnv3::detail::kernels_avx2 {
+namespace mnv3::kernels::avx2 {
 #include <mnv3/deploy/kernels/simd/avx2.inc>
 // After it, what uses it.
 #include <mnv3/deploy/kernels/all.inc>
-}  // namespace mnv3::detail::kernels_avx2
+}  // namespace mnv3::kernels::avx2
 #ifdef __clang__
 #pragma clang attribute pop
 #pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx2,fma"))), \
@@ -66,11 +69,11 @@ namespace mnv3::detail::kernels_avx2 {
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512vl,avx2,fma")
 #endif
-namespace mnv3::detail::kernels_avx512 {
+namespace mnv3::kernels::avx512 {
 #include <mnv3/deploy/kernels/simd/avx512.inc>
 // After it, what uses it.
 #include <mnv3/deploy/kernels/all.inc>
-}  // namespace mnv3::detail::kernels_avx512
+}  // namespace mnv3::kernels::avx512
 #ifdef __clang__
 #pragma clang attribute pop
 #pragma clang attribute push( \
@@ -80,11 +83,11 @@ namespace mnv3::detail::kernels_avx512 {
 #pragma GCC push_options
 #pragma GCC target("avx512bf16,avx512bw,avx512f,avx512vl,avx2,fma")
 #endif
-namespace mnv3::detail::kernels_avx512_bf16 {
+namespace mnv3::kernels::avx512_bf16 {
 #include <mnv3/deploy/kernels/simd/avx512_bf16.inc>
 // After it, what uses it.
 #include <mnv3/deploy/kernels/all.inc>
-}  // namespace mnv3::detail::kernels_avx512_bf16
+}  // namespace mnv3::kernels::avx512_bf16
 #ifdef __clang__
 #pragma clang attribute pop
 #else
@@ -96,7 +99,7 @@ namespace mnv3::detail::kernels_avx512_bf16 {
 #undef MNV3_INLINE_LAMBDA
 #undef MNV3_OPAQUE
 
-namespace mnv3::detail {
+namespace mnv3::kernels {
 
 /// Calls `use.operator()<Network>()` with the kernels of an instruction set; for bfloat16, which only
 /// programs that use it compile, with those of its own, where there are some.
@@ -104,15 +107,15 @@ template <architecture Arch, class Taps, class Stored, class Use>
 void with_kernels([[maybe_unused]] Isa isa, [[maybe_unused]] const Use& use) {
   if constexpr (std::is_same_v<Stored, Bfloat16>) {
 #if MNV3_KERNELS_X86
-    use.template operator()<kernels_avx512_bf16::Network<Arch, Taps>>();
+    use.template operator()<avx512_bf16::Network<Arch, Taps>>();
 #endif
   } else {
 #if MNV3_KERNELS_X86
-    if (isa == Isa::avx512) return use.template operator()<kernels_avx512::Network<Arch, Taps>>();
-    if (isa == Isa::avx2) return use.template operator()<kernels_avx2::Network<Arch, Taps>>();
+    if (isa == Isa::avx512) return use.template operator()<avx512::Network<Arch, Taps>>();
+    if (isa == Isa::avx2) return use.template operator()<avx2::Network<Arch, Taps>>();
 #endif
-    use.template operator()<kernels_portable::Network<Arch, Taps>>();
+    use.template operator()<portable::Network<Arch, Taps>>();
   }
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::kernels

@@ -9,7 +9,7 @@
 // instruction set reads the same weights. With bfloat16 a pixel is half a cache line, and weights
 // that multiply activations are [out / 16][in / 2][16][2].
 
-namespace mnv3::detail {
+namespace mnv3::kernels {
 
 /// Channels in one block: the widest vector.
 inline constexpr int block_lanes = 16;
@@ -44,4 +44,4 @@ struct Extent {
   friend constexpr bool operator==(const Extent&, const Extent&) = default;
 };
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::kernels

@@ -18,7 +18,7 @@
 // All weights of a network in one array, as the kernels read them: floats, or pairs of bfloat16 in
 // the place of each.
 
-namespace mnv3::detail {
+namespace mnv3::kernels {
 
 /// One product's weights, [out / 16][depth][16] or pairs, [out / 16][(depth + 1) / 2][16], and what makes an output of a sum of products:
 /// (start + sum) * scale + shift, each [out / 16][16].
@@ -177,4 +177,4 @@ inline void pack(const MatrixPlace& place, const ExactMatrix& matrix, std::span<
   }
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::kernels

@@ -7,8 +7,11 @@
 #include <span>
 
 #include <mnv3/config/arch.hpp>
-#include <mnv3/config/diagnostics.hpp>
+#include <mnv3/config/axis.hpp>
+#include <mnv3/config/conv2d_norm_activation.hpp>
+#include <mnv3/config/geometry.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/position.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>
 
@@ -20,7 +23,7 @@
 // is read before it is written. The expanded input of a block exists whole only where it is tapped;
 // otherwise each task keeps a window of its rows, for two blocks of channels.
 
-namespace mnv3::detail {
+namespace mnv3::kernels {
 
 /// The rows of two blocks of channels that are computed, then convolved, then forgotten.
 struct Window {
@@ -41,9 +44,9 @@ constexpr Window window_of(const Conv2dNormActivationConfig& depthwise, const Ex
   const std::int64_t row_floats = (in.width + 2 * border) * block_lanes;
   const std::int64_t reach = std::int64_t{depthwise.dilation} * (depthwise.kernel - 1) + 1;
   const std::int64_t rows = window_floats / (row_floats * window_blocks);
-  const std::int64_t wanted = std::max<std::int64_t>((rows - reach) / depthwise.stride + 1, 2);
-  const std::int64_t out_rows = std::min(wanted, output_size(depthwise, in.height));
-  return {out_rows, (out_rows - 1) * depthwise.stride + reach, border, row_floats};
+  const std::int64_t wanted = std::max<std::int64_t>((rows - reach) / depthwise.stride.height + 1, 2);
+  const std::int64_t out_rows = std::min(wanted, output_size(depthwise, in.height, Axis::height));
+  return {out_rows, (out_rows - 1) * depthwise.stride.height + reach, border, row_floats};
 }
 
 /// Pixels of the closing convolution that are pooled at a time.
@@ -52,12 +55,19 @@ inline constexpr std::int64_t pooled_pixels = 224;
 inline constexpr int most_tile_rows = 14;
 
 constexpr Extent output_extent(const Conv2dNormActivationConfig& conv, const Extent& in) {
-  return {output_size(conv, in.height), output_size(conv, in.width)};
+  return {output_size(conv, in.height, Axis::height), output_size(conv, in.width, Axis::width)};
 }
 
 /// Zeros above the picture and on its left.
 constexpr Extent padding_before(const Conv2dNormActivationConfig& conv, const Extent& in) {
-  return {side_padding(conv, in.height).before, side_padding(conv, in.width).before};
+  return {side_padding(conv, in.height, Axis::height).before,
+          side_padding(conv, in.width, Axis::width).before};
+}
+
+/// Whether a block has a residual besides an activation after its projection: the one needs the input
+/// where the other's sums are finished, so that these go elsewhere first.
+constexpr bool adds_to_activated(const InvertedResidualConfig& row) {
+  return has_residual(row) && row.projection_activation != Activation::none;
 }
 
 /// Three rows of each channel of the picture and one of zeros, with their borders.
@@ -105,7 +115,7 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
                                      const Extent& picture, std::int64_t task_count) {
   Memory<Features> memory{};
   const int reach = taps.back().position;
-  const int closing = feature_count(net) - 1;
+  const int last = feature_count(net) - 1;
   Extent in = picture;
   std::int64_t widest = block_lanes;
   for (int i = 0; i < static_cast<int>(Features); ++i) {
@@ -117,19 +127,21 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
       m.out = output_extent(stem_of(net), in);
     } else if (!is_block(net, i)) {
       input = floats_for<Stored>(closing_of(net, i).in_channels, in.pixels());
-      if (i != closing || is_tapped(taps, position_after(i)))
-        middle = i == closing ? floats_of(output_channels(net, i), in.pixels())
-                              : floats_for<Stored>(output_channels(net, i), in.pixels());
+      if (i != last || is_tapped(taps, position_after(i)))
+        middle = i == last ? floats_of(output_channels(net, i), in.pixels())
+                           : floats_for<Stored>(output_channels(net, i), in.pixels());
     } else {
       const InvertedResidualConfig& row = row_of(net, i);
       input = floats_for<Stored>(row.input_channels, in.pixels());
       if (reach > position_of_expansion(i)) {
         m.out = output_extent(depthwise_of(row, net.settings), in);
         middle = floats_for<Stored>(row.expanded_channels, m.out.pixels());
+        if (adds_to_activated(row)) middle += floats_for<Stored>(row.out_channels, m.out.pixels());
       }
       widest = std::max(widest, floats_of(row.expanded_channels, 1));
     }
-    const bool writes_features = i != closing && reach > position_of_expansion(i);
+    const bool is_closing = i == last && net.settings.closing_layers > 0;
+    const bool writes_features = !is_closing && reach > position_of_expansion(i);
     m.expanded = std::max(
         input, writes_features ? floats_for<Stored>(output_channels(net, i), m.out.pixels()) : 0);
     m.depthwise = m.expanded;
@@ -159,16 +171,22 @@ struct ClassifierMemory {
   std::int64_t size = 0;
 };
 
+/// Whether a network that ends at `reach` has a hidden layer.
+constexpr bool has_hidden(const Definition& net, int reach) {
+  return net.settings.hidden_layer && reach >= position_of_embedding(net);
+}
+
 template <class Stored>
 constexpr ClassifierMemory classifier_memory_of(const Definition& net, int reach,
                                                 std::int64_t batch) {
   ClassifierMemory memory;
-  if (reach < position_of_embedding(net)) return memory;
-  memory.hidden = floats_for<Stored>(output_channels(net, feature_count(net) - 1), batch);
-  memory.logits = memory.hidden + floats_for<Stored>(net.settings.last_channel, batch);
+  if (reach < position_of_pooled(net)) return memory;
+  memory.hidden = floats_for<Stored>(pooled_channels(net), batch);
+  memory.logits = memory.hidden;
+  if (has_hidden(net, reach)) memory.logits += floats_for<Stored>(net.settings.last_channel, batch);
   memory.size = memory.logits;
   if (reach == position_of_logits(net)) memory.size += floats_of(net.settings.num_classes, batch);
   return memory;
 }
 
-}  // namespace mnv3::detail
+}  // namespace mnv3::kernels
