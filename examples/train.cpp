@@ -62,14 +62,14 @@ struct FashionArch {
   // training pictures: whoever loads the weights need not know them.
   static constexpr std::array mean{0.2860};
   static constexpr std::array std{0.3530};
-  static constexpr mnv3::Input input{.channels = 1, .mean = mean, .std = std};
 
-  static constexpr int num_classes = static_cast<int>(fashion_classes.size());
-  static constexpr int last_channel = 256;
-  static constexpr double dropout = 0.1;
   // torchvision's 0.01 is for hundreds of epochs. In a few the running statistics would lag so far
   // behind that the test accuracy drops by twenty points.
-  static constexpr double batch_norm_momentum = 0.1;
+  static constexpr mnv3::Settings settings{.input{.channels = 1, .mean = mean, .std = std},
+                                           .num_classes = static_cast<int>(fashion_classes.size()),
+                                           .last_channel = 256,
+                                           .dropout = 0.1,
+                                           .norm_momentum = 0.1};
 };
 
 using Classifier = mnv3::MobileNetV3<FashionArch>;
@@ -303,7 +303,7 @@ void draw_sheet(const Options& options, const Samples& test, const Predictions& 
   const auto maps = encoder->forward(to_input(shown));
   for (std::size_t tap = 0; tap < maps.size(); ++tap) {
     sheet.section(
-        fmt::format("After features.{}", Encoder::features[tap]),
+        fmt::format("After features.{}", Encoder::feature_indices[tap]),
         fmt::format("for the pictures of the first row: stride {}, 4 of {} channels of {} x {}",
                     Encoder::strides[tap], Encoder::channels[tap], maps[tap].size(2),
                     maps[tap].size(3)));

@@ -76,7 +76,7 @@ bool check(const mnv3::Deployed<mnv3::SmallArch, Taps>& fast, const torch::Tenso
               ? torch::empty({pictures.size(0), output.size(-3), output.size(-2), output.size(-1)},
                              options, pictures.suggest_memory_format())
               : torch::empty({pictures.size(0), output.size(-1)}, options);
-      if (x.dim() == 5) mnv3::detail::unflatten_sequence(like, x);
+      if (x.dim() == 5) mnv3::nn::unflatten_sequence(like, x);
     }
   });
   const bool good = least >= static_cast<int>(outputs.size()) && ours <= least;

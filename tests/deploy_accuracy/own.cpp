@@ -18,9 +18,7 @@ struct OddArch {
       {13, 5, 40, 24, false, RE, 2, 2},
       {24, 3, 50, 24, true, RE, 1, 3},
   });
-  static constexpr int num_classes = 7;
-  static constexpr int last_channel = 33;
-  static constexpr Input input{.channels = 4};
+  static constexpr Settings settings{.input{.channels = 4}, .num_classes = 7, .last_channel = 33};
 };
 using AllOfOdd = taps<after<0>, after<1>, expansion<2>, after<2>, after<3>, expansion<4>, after<4>,
                       after<5>, after<6>, embedding, logits>;
@@ -33,11 +31,11 @@ struct UnconventionalArch : OddArch {
     rows[2].residual = false;
     return rows;
   }();
-  static constexpr Padding padding = Padding::same;
-  static constexpr Squeeze squeeze{.divisor = 1, .block_activation = true, .gate = Gate::sigmoid};
-  static constexpr Activation activation = RE;
-  static constexpr int closing_layers = 2;
-  static constexpr bool hidden_bias = false;
+  static constexpr Settings settings{.padding = Padding::same,
+                                     .squeeze{.divisor = 1, .block_activation = true, .gate = Gate::sigmoid},
+                                     .activation = RE,
+                                     .closing_layers = 2,
+                                     .hidden_bias = false};
 };
 using AllOfUnconventional = taps<after<0>, expansion<1>, after<1>, after<2>, after<3>, expansion<4>,
                                  after<4>, after<5>, after<6>, after<7>, embedding, logits>;
@@ -52,10 +50,10 @@ struct GreyArch {
       {32, 5, 32, 32, false, RE, 1},
       {32, 1, 48, 8, false, HS, 1},
   });
-  static constexpr int num_classes = 1;
-  static constexpr int last_channel = 1;
   static constexpr std::array<double, 1> mean{0.45}, std{0.225};
-  static constexpr Input input{.channels = 1, .mean = mean, .std = std};
+  static constexpr Settings settings{.input{.channels = 1, .mean = mean, .std = std},
+                                     .num_classes = 1,
+                                     .last_channel = 1};
 };
 
 }  // namespace

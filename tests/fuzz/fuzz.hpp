@@ -25,12 +25,12 @@ int run(const std::uint8_t* data, std::size_t size, Target target) {
 }
 
 /// What was accepted must be true: every tensor lies within its storage, and that within the file.
-inline void require_sound(const mnv3::detail::Checkpoint& checkpoint,
-                          const mnv3::detail::InputFile& file) {
+inline void require_sound(const mnv3::weights::Checkpoint& checkpoint,
+                          const mnv3::weights::InputFile& file) {
   for (const mnv3::TensorEntry& entry : checkpoint.entries) {
-    const mnv3::detail::Storage& storage = checkpoint.storages.at(entry.storage);
-    const std::int64_t span = mnv3::detail::element_span(entry, storage.bytes);
-    const auto bytes = static_cast<std::uint64_t>(span * mnv3::detail::row_of(entry.dtype).bytes);
+    const mnv3::weights::Storage& storage = checkpoint.storages.at(entry.storage);
+    const std::int64_t span = mnv3::weights::element_span(entry, storage.bytes);
+    const auto bytes = static_cast<std::uint64_t>(span * mnv3::weights::row_of(entry.dtype).bytes);
     if (span == 0) continue;
     const std::uint64_t room = storage.record ? storage.record->bytes : storage.bytes;
     if (bytes > room || storage.bytes > room) std::abort();

@@ -11,6 +11,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (bytes.size() < 2) return;
     std::string unpacked(
         static_cast<unsigned char>(bytes[0]) * 256U + static_cast<unsigned char>(bytes[1]), '\0');
-    mnv3::detail::inflate(bytes.substr(2), unpacked.data(), unpacked.size());
+    mnv3::weights::inflate(bytes.substr(2), unpacked.data(), unpacked.size());
   });
 }

@@ -5,7 +5,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return fuzz::run(data, size, [](std::string_view bytes) {
-    const mnv3::detail::InputFile file(archive::in_memory(bytes));
-    fuzz::require_sound(mnv3::detail::read_torch_legacy(file), file);
+    const mnv3::weights::InputFile file(archive::in_memory(bytes));
+    fuzz::require_sound(mnv3::weights::read_torch_legacy(file), file);
   });
 }

@@ -11,7 +11,7 @@
 // A name a line; a letter before it says which of the network's shapes the tensor has.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return fuzz::run(data, size, [](std::string_view bytes) {
-    using namespace mnv3::detail;
+    using namespace mnv3::weights;
     static const Wanted wanted = [] {
       Wanted all;
       mnv3::for_each_key(mnv3::definition_of<mnv3::SmallArch>, [&](const mnv3::Key& key) {

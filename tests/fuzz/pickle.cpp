@@ -6,8 +6,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return fuzz::run(data, size, [](std::string_view bytes) {
-    const auto document = mnv3::detail::pickle::read(bytes);
-    const mnv3::detail::PickledTensors found(document);
+    const auto document = mnv3::weights::pickle::read(bytes);
+    const mnv3::weights::PickledTensors found(document);
     for (const mnv3::TensorEntry& entry : found.entries)
       if (entry.storage >= found.storages.size()) std::abort();
   });

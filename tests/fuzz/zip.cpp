@@ -5,14 +5,14 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return fuzz::run(data, size, [](std::string_view bytes) {
-    const mnv3::detail::InputFile file(archive::in_memory(bytes));
-    const mnv3::detail::ZipDirectory zip(file);
+    const mnv3::weights::InputFile file(archive::in_memory(bytes));
+    const mnv3::weights::ZipDirectory zip(file);
     for (const auto& [name, record] : zip.records()) {
       try {
-        mnv3::detail::read_record(file, record, 1 << 20);
+        mnv3::weights::read_record(file, record, 1 << 20);
       } catch (const mnv3::WeightsError&) {
       }
     }
-    fuzz::require_sound(mnv3::detail::read_torch_zip(file), file);
+    fuzz::require_sound(mnv3::weights::read_torch_zip(file), file);
   });
 }

@@ -13,11 +13,10 @@ struct GreyArch {
       {17, 3, 72, 32, true, HS, 1, 4},
       {32, 5, 100, 32, false, RE, 1},
   });
-  static constexpr mnv3::Input input{.channels = 1};
-  static constexpr mnv3::Padding padding = mnv3::Padding::same;
-  static constexpr mnv3::Squeeze squeeze{
-      .divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid};
-  static constexpr mnv3::Activation activation = RE;
+  static constexpr Settings settings{.input{.channels = 1},
+                                     .padding = mnv3::Padding::same,
+                                     .squeeze{ .divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid},
+                                     .activation = RE};
 };
 
 }  // namespace

@@ -23,8 +23,7 @@ struct EveryKernelArch {
       {40, 1, 57, 11, false, HS, 2},
       {11, 3, 200, 11, true, HS, 1},
   });
-  static constexpr int num_classes = 7;
-  static constexpr int last_channel = 33;
+  static constexpr mnv3::Settings settings{.num_classes = 7, .last_channel = 33};
 };
 
 }  // namespace
@@ -33,7 +32,7 @@ std::unique_ptr<Subject> every_kernel() {
   return std::make_unique<TypedSubject<EveryKernelArch, mnv3::taps<>>>("every kernel");
 }
 std::unique_ptr<Subject> every_kernel_in_bfloat16() {
-  return std::make_unique<TypedSubject<EveryKernelArch, mnv3::taps<>, mnv3::detail::Bfloat16>>(
+  return std::make_unique<TypedSubject<EveryKernelArch, mnv3::taps<>, mnv3::kernels::Bfloat16>>(
       "every kernel, bfloat16");
 }
 

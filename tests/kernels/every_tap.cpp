@@ -14,11 +14,11 @@ struct TappedArch {
       {13, 5, 40, 13, true, HS, 1},
       {13, 5, 50, 24, true, RE, 1, 2},
   });
-  static constexpr int num_classes = 7;
-  static constexpr int last_channel = 33;
-  static constexpr int closing_layers = 2;
   static constexpr std::array mean{0.45, 0.5}, std{0.225, 0.3};
-  static constexpr mnv3::Input input{.channels = 2, .mean = mean, .std = std};
+  static constexpr Settings settings{.input{.channels = 2, .mean = mean, .std = std},
+                                     .num_classes = 7,
+                                     .last_channel = 33,
+                                     .closing_layers = 2};
 };
 
 using namespace mnv3;
@@ -31,7 +31,7 @@ std::unique_ptr<Subject> every_tap() {
   return std::make_unique<TypedSubject<TappedArch, EveryTap>>("every tap");
 }
 std::unique_ptr<Subject> every_tap_in_bfloat16() {
-  return std::make_unique<TypedSubject<TappedArch, EveryTap, detail::Bfloat16>>(
+  return std::make_unique<TypedSubject<TappedArch, EveryTap, kernels::Bfloat16>>(
       "every tap, bfloat16");
 }
 

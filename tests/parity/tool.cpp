@@ -44,23 +44,23 @@ using namespace mnv3;
 
 /// Everything that an architecture can say for itself.
 struct CustomArch : SmallArch {
-  static constexpr int num_classes = 10;
-  static constexpr int last_channel = 200;
-  static constexpr double dropout = 0.5;
-  static constexpr double batch_norm_eps = 1e-5;
-  static constexpr double batch_norm_momentum = 0.1;
-  static constexpr Input input{.channels = 1};
+  static constexpr Settings settings{.input{.channels = 1},
+                                     .num_classes = 10,
+                                     .last_channel = 200,
+                                     .dropout = 0.5,
+                                     .norm_eps = 1e-5,
+                                     .norm_momentum = 0.1};
 };
 
 /// Another family's network under torchvision's names, which the other side has.
 template <class Arch>
 struct Renamed : Arch {
-  static constexpr Names names = Names::torchvision;
+  static constexpr Settings settings{.names = Names::torchvision};
 };
 
 /// mmsegmentation's encoder: output stride 8, padding as in TensorFlow.
 struct MmsegArch : OutputStride<LargeArch, 8, DilationRule::torchvision> {
-  static constexpr Padding padding = Padding::same;
+  static constexpr Settings settings{.padding = Padding::same};
 };
 
 /// What no published network has.
@@ -77,8 +77,7 @@ struct UnusualArch {
        .expands_always = true},
       {16, 7, 64, 24, true, RE, 2},
   });
-  static constexpr Squeeze squeeze{.gate = Gate::sigmoid};
-  static constexpr Padding padding = Padding::same;
+  static constexpr Settings settings{.padding = Padding::same, .squeeze{.gate = Gate::sigmoid}};
 };
 
 /// Large enough to have every kind of layer, small enough for thousands of files.
@@ -88,8 +87,7 @@ struct TinyArch {
       {16, 3, 16, 16, true, RE, 2, 1},
       {16, 3, 24, 24, false, HS, 1, 1},
   });
-  static constexpr int last_channel = 32;
-  static constexpr int num_classes = 10;
+  static constexpr Settings settings{.num_classes = 10, .last_channel = 32};
 };
 
 using AllOfLarge =

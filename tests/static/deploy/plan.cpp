@@ -14,11 +14,11 @@ using namespace mnv3;  // a test of nearly every name in the header
 template <class Arch, class Taps = taps<>>
 constexpr std::int64_t arena(std::int64_t height, std::int64_t width, std::int64_t threads = 1,
                              std::int64_t batch = 1) {
-  return detail::arena_floats_of<detail::NetworkLayout<Arch, Taps>>({height, width}, threads,
+  return kernels::arena_floats_of<kernels::NetworkLayout<Arch, Taps>>({height, width}, threads,
                                                                     batch);
 }
 template <class Arch, class Taps = taps<>>
-constexpr std::int64_t weights = detail::NetworkLayout<Arch, Taps>::places.size;
+constexpr std::int64_t weights = kernels::NetworkLayout<Arch, Taps>::places.size;
 
 // At 224 x 224 the most that is alive at once are the input and the depthwise output of block 2: 16
 // channels at 112 x 112 and 64 at 56 x 56. What tasks need beside it is less than a quarter.
@@ -63,7 +63,7 @@ static_assert(arena<RvmArch, taps<after<16>>>(288, 512, 4, 4) ==
 // Threads that share a picture have windows of their own: at least the three rows of two blocks of
 // channels, with a zero at each end, that block 1 convolves.
 static_assert(arena<LargeArch>(224, 224, 2) - arena<LargeArch>(224, 224) >
-              2 * 3 * (112 + 2) * detail::block_lanes);
+              2 * 3 * (112 + 2) * kernels::block_lanes);
 
 // Pictures of a batch that take turns use the same memory: only the classifier's rows are added.
 static_assert(arena<LargeArch>(224, 224, 1, 8) - arena<LargeArch>(224, 224) ==
@@ -77,15 +77,15 @@ static_assert(arena<LargeArch>(224, 224) == arena<Dilated<LargeArch>>(224, 224))
 
 // bfloat16 takes half, but for windows of rows, sums and what goes with weights: three floats for each
 // channel, and depthwise ones.
-using HalfLarge = detail::NetworkLayout<LargeArch, taps<>, detail::Bfloat16>;
-constexpr std::int64_t half_arena = detail::arena_floats_of<HalfLarge>({224, 224}, 1, 1);
+using HalfLarge = kernels::NetworkLayout<LargeArch, taps<>, kernels::Bfloat16>;
+constexpr std::int64_t half_arena = kernels::arena_floats_of<HalfLarge>({224, 224}, 1, 1);
 static_assert(half_arena >= alive / 2 && half_arena <= alive * 3 / 4);
 static_assert(HalfLarge::places.size > weights<LargeArch> / 2);
 static_assert(HalfLarge::places.size < weights<LargeArch> * 53 / 100);
 // Half a cache line for one pixel, rounded up to whole ones.
-static_assert(detail::floats_for<detail::Bfloat16>(1, 1) == 16);
-static_assert(detail::floats_for<detail::Bfloat16>(17, 3) == 48);
-static_assert(detail::floats_for<float>(17, 3) == 96);
+static_assert(kernels::floats_for<kernels::Bfloat16>(1, 1) == 16);
+static_assert(kernels::floats_for<kernels::Bfloat16>(17, 3) == 48);
+static_assert(kernels::floats_for<float>(17, 3) == 96);
 
 // A network that ends at an earlier tap has fewer weights and needs no more memory.
 static_assert(weights<LargeArch, taps<after<6>>> < weights<LargeArch> / 50);

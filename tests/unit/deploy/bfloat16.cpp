@@ -43,9 +43,9 @@ struct OddArch {
       {13, 5, 33, 17, false, RE, 2, 2},
       {17, 3, 51, 17, true, RE, 1, 3},
   });
-  static constexpr int num_classes = 7;
-  static constexpr int last_channel = 33;
-  static constexpr mnv3::Input input{.channels = 2};
+  static constexpr mnv3::Settings settings{.input{.channels = 2},
+                                           .num_classes = 7,
+                                           .last_channel = 33};
 };
 using OddTaps = taps<after<0>, after<1>, expansion<2>, after<2>, after<3>, expansion<4>, after<4>,
                      after<5>, after<6>, mnv3::embedding, mnv3::logits>;
@@ -164,7 +164,7 @@ void compare(int draws, int smallest, int largest) {
 TEST_CASE("bfloat16 rounds as LibTorch's does") {
   const auto check = [](float x) {
     const c10::BFloat16 expected(x);
-    const mnv3::detail::Bfloat16 ours(x);
+    const mnv3::kernels::Bfloat16 ours(x);
     if (std::isnan(x)) return std::isnan(static_cast<float>(ours));
     return ours.bits == expected.x && static_cast<float>(ours) == static_cast<float>(expected);
   };

@@ -115,15 +115,15 @@ TEST_CASE("the arena is what the compiler said") {
       std::thread([&] {  // a new thread has a new arena
         const ThreadCount count(threads);
         const auto used = [] {
-          return mnv3::detail::arena_of_this_thread()->size() *
+          return mnv3::deployment::arena_of_this_thread()->size() *
                  static_cast<std::int64_t>(sizeof(float));
         };
         const torch::Tensor x = torch::rand({batch, 3, 61, 75});
         net(x);
         CHECK(used() == Net::arena_bytes(61, 75, threads, batch));
-        const float* const before = mnv3::detail::arena_of_this_thread()->data();
+        const float* const before = mnv3::deployment::arena_of_this_thread()->data();
         net(x);
-        CHECK(mnv3::detail::arena_of_this_thread()->data() == before);
+        CHECK(mnv3::deployment::arena_of_this_thread()->data() == before);
       })
           .join();
     }

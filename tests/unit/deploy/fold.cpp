@@ -17,9 +17,9 @@ namespace {
 
 using mnv3::Layer;
 using mnv3::NamedTensors;
-using mnv3::detail::fold;
-using mnv3::detail::FoldedLayer;
-using mnv3::detail::FoldedProduct;
+using mnv3::deployment::fold;
+using mnv3::deployment::FoldedLayer;
+using mnv3::deployment::FoldedProduct;
 
 // Every kind of layer, and an epsilon that shows.
 struct TinyArch {
@@ -29,9 +29,7 @@ struct TinyArch {
       {8, 5, 24, 16, true, HS, 2},
       {16, 3, 48, 16, false, HS, 1, 2},
   });
-  static constexpr int num_classes = 10;
-  static constexpr int last_channel = 32;
-  static constexpr double batch_norm_eps = 0.25;
+  static constexpr mnv3::Settings settings{.num_classes = 10, .last_channel = 32, .norm_eps = 0.25};
 };
 constexpr const mnv3::Definition& tiny = mnv3::definition_of<TinyArch>;
 constexpr int everything = mnv3::position_of_logits(tiny);

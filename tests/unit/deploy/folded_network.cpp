@@ -29,7 +29,7 @@ using mnv3::MobileNetV3;
 using mnv3::RvmArch;
 using mnv3::SmallArch;
 using mnv3::taps;
-using mnv3::detail::FoldedNetwork;
+using mnv3::deployment::FoldedNetwork;
 
 // Every kind of block, with residuals around some of them.
 struct TinyArch {
@@ -40,14 +40,13 @@ struct TinyArch {
       {16, 5, 40, 16, true, HS, 1},
       {16, 3, 48, 24, true, HS, 2, 2},
   });
-  static constexpr int num_classes = 10;
-  static constexpr int last_channel = 32;
+  static constexpr mnv3::Settings settings{.num_classes = 10, .last_channel = 32};
 };
 struct GreyNormalizingArch : TinyArch {
   static constexpr std::array<double, 1> mean{0.5};
   static constexpr std::array<double, 1> std{0.25};
-  static constexpr mnv3::Input input{.channels = 1, .mean = mean, .std = std};
-  static constexpr double batch_norm_eps = 0.5;
+  static constexpr mnv3::Settings settings{.input{.channels = 1, .mean = mean, .std = std},
+                                           .norm_eps = 0.5};
 };
 
 // Every convention that is not torchvision's.
@@ -59,14 +58,13 @@ struct UnconventionalArch {
     rows[2].residual = false;
     return rows;
   }();
-  static constexpr int num_classes = 10;
-  static constexpr int last_channel = 32;
-  static constexpr mnv3::Padding padding = mnv3::Padding::same;
-  static constexpr mnv3::Squeeze squeeze{
-      .divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid};
-  static constexpr mnv3::Activation activation = RE;
-  static constexpr int closing_layers = 2;
-  static constexpr bool hidden_bias = false;
+  static constexpr mnv3::Settings settings{.num_classes = 10,
+                                           .last_channel = 32,
+                                           .padding = mnv3::Padding::same,
+                                           .squeeze{ .divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid},
+                                           .activation = RE,
+                                           .closing_layers = 2,
+                                           .hidden_bias = false};
 };
 
 // Taps before and behind everything that could write them.
@@ -109,7 +107,7 @@ MobileNetV3<Arch, Taps> trained() {
 template <class Arch, class Taps>
 FoldedNetwork<Arch, Taps> folded(const MobileNetV3<Arch, Taps>& net,
                                  torch::Dtype dtype = torch::kDouble) {
-  return {mnv3::detail::fold(mnv3::definition_of<Arch>, mnv3::reach_of<Arch, Taps>(),
+  return {mnv3::deployment::fold(mnv3::definition_of<Arch>, mnv3::reach_of<Arch, Taps>(),
                              mnv3::state_dict(*net)),
           dtype, torch::kCPU};
 }
@@ -240,7 +238,7 @@ TEST_CASE("no output is written again, nor are the pictures") {
   const auto network = folded(net, torch::kFloat);
   const auto up_to = [&]<class Tap>(Tap, const torch::Tensor& x) {
     return FoldedNetwork<TinyArch, taps<Tap>>(
-        mnv3::detail::fold(mnv3::definition_of<TinyArch>, mnv3::reach_of<TinyArch, taps<Tap>>(),
+        mnv3::deployment::fold(mnv3::definition_of<TinyArch>, mnv3::reach_of<TinyArch, taps<Tap>>(),
                            mnv3::state_dict(*net)),
         torch::kFloat, torch::kCPU)(x)[0];
   };
@@ -317,7 +315,7 @@ TEST_CASE("several threads run one folded network and get equal results") {
 TEST_CASE("layers of another network are refused by name") {
   using Encoder = taps<after<2>>;
   const auto layers =
-      mnv3::detail::fold(mnv3::definition_of<TinyArch>, mnv3::reach_of<TinyArch, Encoder>(),
+      mnv3::deployment::fold(mnv3::definition_of<TinyArch>, mnv3::reach_of<TinyArch, Encoder>(),
                          mnv3::state_dict(*trained<TinyArch, Encoder>()));
   const auto error = [&]<class Taps>(Taps) {
     return support::error_of(

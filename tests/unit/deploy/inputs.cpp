@@ -33,8 +33,7 @@ struct LocalArch {
       {8, 5, 24, 13, false, HS, 2},
       {13, 3, 40, 13, false, HS, 1, 2},
   });
-  static constexpr int num_classes = 3;
-  static constexpr int last_channel = 8;
+  static constexpr mnv3::Settings settings{.num_classes = 3, .last_channel = 8};
 };
 using AllOfLocal =
     taps<after<0>, after<1>, mnv3::expansion<2>, after<2>, mnv3::expansion<3>, after<3>, after<4>>;

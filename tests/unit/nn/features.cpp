@@ -37,8 +37,7 @@ struct TinyArch {
       {16, 5, 40, 16, true, HS, 1},
       {16, 3, 48, 24, true, HS, 2, 2},
   });
-  static constexpr int num_classes = 10;
-  static constexpr int last_channel = 32;
+  static constexpr mnv3::Settings settings{.num_classes = 10, .last_channel = 32};
 };
 
 template <class... A, class... B>

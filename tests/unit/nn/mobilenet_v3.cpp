@@ -48,39 +48,37 @@ struct TinyArch {
       {16, 5, 40, 16, true, HS, 1},
       {16, 3, 48, 24, true, HS, 2, 2},
   });
-  static constexpr int num_classes = 10;
-  static constexpr int last_channel = 32;
+  static constexpr mnv3::Settings settings{.num_classes = 10, .last_channel = 32};
 };
 using Tiny = MobileNetV3<TinyArch>;
 using TinyFeatures = MobileNetV3<TinyArch, taps<after<1>, after<3>, after<5>>>;
 
 // The same with one change.
 struct GreyArch : TinyArch {
-  static constexpr mnv3::Input input{.channels = 1};
+  static constexpr mnv3::Settings settings{.input{.channels = 1}};
 };
 struct NormalizingArch : TinyArch {
-  static constexpr mnv3::Input input = mnv3::Input::rgb01_normalized_imagenet;
+  static constexpr mnv3::Settings settings{.input = mnv3::Input::rgb01_normalized_imagenet};
 };
 struct GreyNormalizingArch : TinyArch {
   static constexpr std::array<double, 1> mean{0.5};
   static constexpr std::array<double, 1> std{0.25};
-  static constexpr mnv3::Input input{.channels = 1, .mean = mean, .std = std};
+  static constexpr mnv3::Settings settings{.input{.channels = 1, .mean = mean, .std = std}};
 };
 struct AllDroppedArch : TinyArch {
-  static constexpr double dropout = 1;
+  static constexpr mnv3::Settings settings{.dropout = 1};
 };
 struct OwnNormArch : TinyArch {
-  static constexpr double batch_norm_eps = 0.5;
-  static constexpr double batch_norm_momentum = 0.25;
+  static constexpr mnv3::Settings settings{.norm_eps = 0.5, .norm_momentum = 0.25};
 };
 
 // What a tap is, is known to the compiler.
 static_assert(RvmEncoder::channels == std::array{16, 24, 40, 960});
 static_assert(RvmEncoder::strides == std::array{2, 4, 8, 16});
-static_assert(RvmEncoder::features == std::array{1, 3, 6, 16});
+static_assert(RvmEncoder::feature_indices == std::array{1, 3, 6, 16});
 static_assert(Large::channels == std::array{1000});
 static_assert(Large::strides == std::array{0});
-static_assert(Large::features == std::array{-1});
+static_assert(Large::feature_indices == std::array{-1});
 static_assert(std::is_same_v<decltype(std::declval<RvmEncoder>()->forward({})),
                              std::array<torch::Tensor, 4>>);
 static_assert(std::is_same_v<decltype(std::declval<Large>()->forward({})), torch::Tensor>);

@@ -17,8 +17,8 @@
 namespace archive {
 
 /// A file that exists in memory only.
-inline mnv3::detail::FileDescriptor in_memory(std::string_view bytes) {
-  mnv3::detail::FileDescriptor file(::memfd_create("mnv3-test", MFD_CLOEXEC));
+inline mnv3::weights::FileDescriptor in_memory(std::string_view bytes) {
+  mnv3::weights::FileDescriptor file(::memfd_create("mnv3-test", MFD_CLOEXEC));
   for (std::size_t at = 0; at < bytes.size();) {
     const ssize_t count = ::write(file.get(), bytes.data() + at, bytes.size() - at);
     if (count <= 0) return {};
@@ -57,7 +57,7 @@ struct Archive {
       const std::uint64_t header = r.said_header.value_or(out.size());
       const std::string& local_name = r.local_name ? *r.local_name : r.name;
       const std::uint32_t crc =
-          r.said_crc.value_or(mnv3::detail::crc32(0, r.data.data(), r.data.size()));
+          r.said_crc.value_or(mnv3::weights::crc32(0, r.data.data(), r.data.size()));
       const std::uint64_t size = r.said_bytes.value_or(r.data.size());
       const std::uint64_t stored = r.said_stored.value_or(r.data.size());
       out += r.local_signature;

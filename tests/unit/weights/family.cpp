@@ -27,10 +27,10 @@ using TfSmall = mnv3::timm::tf_mobilenetv3_small_100;
 
 /// timm's conventions under torchvision's names.
 struct LikeTimm : SmallArch {
-  static constexpr double batch_norm_eps = 1e-5;
+  static constexpr mnv3::Settings settings{.norm_eps = 1e-5};
 };
 struct LikeTimmRw : mnv3::timm::mobilenetv3_rw {
-  static constexpr mnv3::Names names = mnv3::Names::torchvision;
+  static constexpr mnv3::Settings settings{.names = mnv3::Names::torchvision};
 };
 
 bool same_weights(const torch::nn::Module& a, const torch::nn::Module& b) {
@@ -132,7 +132,7 @@ TEST_CASE("names behind a prefix are found in both families") {
   const files::TemporaryFolder folder;
   MobileNetV3<TfSmall> net;
   NamedTensors tensors =
-      mnv3::detail::to_file_names(mnv3::state_dict(*net), mnv3::definition_of<TfSmall>);
+      mnv3::weights::to_file_names(mnv3::state_dict(*net), mnv3::definition_of<TfSmall>);
   for (auto& [name, tensor] : tensors) name = "backbone." + name;
   mnv3::write_pth(folder / "wrapped.pth", tensors);
   MobileNetV3<TfSmall> copy;

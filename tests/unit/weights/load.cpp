@@ -26,7 +26,7 @@ namespace {
 using Encoder = MobileNetV3<SmallArch, taps<after<1>>>;
 
 struct TenClasses : SmallArch {
-  static constexpr int num_classes = 10;
+  static constexpr mnv3::Settings settings{.num_classes = 10};
 };
 
 /// Copies of all tensors of a network, to see what a call changed.
@@ -191,7 +191,7 @@ namespace {
 
 template <int Channels>
 struct WithChannels : SmallArch {
-  static constexpr mnv3::Input input{.channels = Channels};
+  static constexpr mnv3::Settings settings{.input{.channels = Channels}};
 };
 
 /// The stem's weight of a network for so many channels, made out of that of an RGB network's file.
@@ -382,8 +382,8 @@ TEST_CASE("an optimizer made before loading trains what was loaded") {
 }
 
 TEST_CASE("numbers are printed as Python prints floats") {
-  CHECK(mnv3::printed_float(0) == "0.0");
-  CHECK(mnv3::printed_float(1) == "1.0");
-  CHECK(mnv3::printed_float(0.001) == "0.001");
-  CHECK(mnv3::printed_float(1e-5) == "1e-05");
+  CHECK(mnv3::nn::printed_float(0) == "0.0");
+  CHECK(mnv3::nn::printed_float(1) == "1.0");
+  CHECK(mnv3::nn::printed_float(0.001) == "0.001");
+  CHECK(mnv3::nn::printed_float(1e-5) == "1e-05");
 }

@@ -15,7 +15,7 @@
 namespace {
 
 using namespace std::string_view_literals;
-namespace pickle = mnv3::detail::pickle;
+namespace pickle = mnv3::weights::pickle;
 using pickle::Kind;
 
 /// The pickle with that body: protocol 2 and the end are added.

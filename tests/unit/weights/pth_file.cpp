@@ -65,7 +65,7 @@ std::string error_of_write(const std::filesystem::path& path, const Tensors& ten
 /// The pickle of one tensor of float32 called "w" in the storage "0" of `numel` elements.
 std::string pickle_of(const Sizes& sizes, const Sizes& strides, std::int64_t numel,
                       std::string_view storage_type = "FloatStorage") {
-  mnv3::detail::pickle::StateDictWriter writer;
+  mnv3::weights::pickle::StateDictWriter writer;
   writer.tensor("w", storage_type, "0", sizes, strides, numel);
   return std::move(writer).finish();
 }
@@ -97,9 +97,9 @@ bool same(const torch::Tensor& a, const torch::Tensor& b) {
 
 TEST_CASE("a tensor of every supported dtype comes back as it was") {
   Tensors tensors;
-  for (const auto& dtype : mnv3::detail::dtypes)
+  for (const auto& dtype : mnv3::weights::dtypes)
     tensors.emplace_back(std::string(dtype.name), torch::arange(-3, 9).reshape({3, 4}).to(
-                                                      mnv3::detail::scalar_type_of(dtype.dtype)));
+                                                      mnv3::weights::scalar_type_of(dtype.dtype)));
   const Tensors back = round_trip(tensors);
   REQUIRE(back.size() == tensors.size());
   for (std::size_t i = 0; i < back.size(); ++i) {
@@ -164,7 +164,7 @@ TEST_CASE("a tensor that was read owns its memory and outlives the reader") {
 }
 
 TEST_CASE("tensors that share a storage are each read from their part of it") {
-  mnv3::detail::pickle::StateDictWriter writer;
+  mnv3::weights::pickle::StateDictWriter writer;
   writer.tensor("row_major", "FloatStorage", "0", Sizes{2, 3}, Sizes{3, 1}, 6);
   writer.tensor("column_major", "FloatStorage", "0", Sizes{3, 2}, Sizes{1, 3}, 6);
   writer.tensor("first", "FloatStorage", "0", Sizes{}, Sizes{}, 6);

@@ -151,11 +151,11 @@ open(sys.argv[1] + '/short.pth', 'wb').write(data[:-1000])
   CHECK(strided.at("row").storage().nbytes() == 24);
 
   const Tensors dtypes = read_all(folder / "dtypes.pth");
-  for (const auto& dtype : mnv3::detail::dtypes) {
+  for (const auto& dtype : mnv3::weights::dtypes) {
     const torch::Tensor& found = dtypes.at(std::string(dtype.name));
-    CHECK((found.scalar_type() == mnv3::detail::scalar_type_of(dtype.dtype)));
+    CHECK((found.scalar_type() == mnv3::weights::scalar_type_of(dtype.dtype)));
     CHECK(torch::equal(
-        found, torch::arange(-3, 9).to(mnv3::detail::scalar_type_of(dtype.dtype)).reshape({3, 4})));
+        found, torch::arange(-3, 9).to(mnv3::weights::scalar_type_of(dtype.dtype)).reshape({3, 4})));
   }
 
   const Tensors odd = read_all(folder / "odd.pth");
@@ -201,10 +201,10 @@ TEST_CASE("Python's torch.load and load_state_dict(strict=True) take what is wri
                    {"1.running_var", counting({4})},
                    {"1.num_batches_tracked", torch::tensor(699033)}});
   std::vector<std::pair<std::string, torch::Tensor>> dtypes;
-  for (const auto& dtype : mnv3::detail::dtypes)
+  for (const auto& dtype : mnv3::weights::dtypes)
     dtypes.emplace_back(
         std::string(dtype.name),
-        torch::arange(-3, 9).to(mnv3::detail::scalar_type_of(dtype.dtype)).reshape({3, 4}));
+        torch::arange(-3, 9).to(mnv3::weights::scalar_type_of(dtype.dtype)).reshape({3, 4}));
   dtypes.emplace_back("empty", torch::empty({0, 3}));
   mnv3::write_pth(folder / "dtypes.pth", dtypes);
   mnv3::write_pth(folder / "nothing.pth", {});

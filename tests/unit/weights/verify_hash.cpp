@@ -52,7 +52,7 @@ const std::vector<std::pair<std::string, std::string>> vectors{
 
 TEST_CASE("SHA-256 of NIST's messages, with and without the processor's instructions") {
   for (const auto compress :
-       {mnv3::detail::sha256::compress_portable, mnv3::detail::sha256::fastest_compress()}) {
+       {mnv3::weights::sha256::compress_portable, mnv3::weights::sha256::fastest_compress()}) {
     for (const auto& [message, expected] : vectors) {
       CAPTURE(message.size());
       Sha256 whole(compress);
@@ -102,7 +102,7 @@ TEST_CASE("load refuses a file that is not what its name promises, unless told n
   using Net = mnv3::MobileNetV3<mnv3::SmallArch, mnv3::taps<mnv3::after<1>>>;
   Net saved, net;
   mnv3::save(saved, folder / "net.pth");
-  const std::string hash = mnv3::detail::sha256_of(folder / "net.pth");
+  const std::string hash = mnv3::weights::sha256_of(folder / "net.pth");
   const auto good = folder / ("net-" + hash.substr(0, 8) + ".pth");
   const auto bad = folder / "net-0123456f.pth";
   std::filesystem::copy_file(folder / "net.pth", good);

@@ -14,8 +14,8 @@
 
 using archive::Archive;
 using archive::Record;
-using mnv3::detail::InputFile;
-using mnv3::detail::ZipDirectory;
+using mnv3::weights::InputFile;
+using mnv3::weights::ZipDirectory;
 
 namespace {
 
@@ -27,7 +27,7 @@ std::string error_of(const std::string& bytes) {
     const InputFile file(archive::in_memory(bytes));
     const ZipDirectory zip(file);
     for (const auto& [name, record] : zip.records())
-      mnv3::detail::read_record(file, record, std::uint64_t{1} << 25);
+      mnv3::weights::read_record(file, record, std::uint64_t{1} << 25);
   } catch (const mnv3::WeightsError& error) {
     return error.what();
   }
@@ -48,7 +48,7 @@ bool contains(const std::string& text, std::string_view part) {
 }  // namespace
 
 TEST_CASE("check sums are those of zip archives, whichever way they are calculated") {
-  using namespace mnv3::detail;
+  using namespace mnv3::weights;
   CHECK(crc32(0, "123456789", 9) == 0xcbf43926);  // the check value that catalogues of CRCs give
   CHECK(crc32(0, "", 0) == 0);
   std::string bytes;
@@ -82,8 +82,8 @@ TEST_CASE("records of an archive are found by name and read as they were") {
     const ZipDirectory directory(file);
     CHECK(directory.records().size() == 2);
     REQUIRE(directory.find("a/first") != nullptr);
-    CHECK(mnv3::detail::read_record(file, *directory.find("a/first"), 100) == "hello");
-    CHECK(mnv3::detail::read_record(file, *directory.find("a/empty"), 0).empty());
+    CHECK(mnv3::weights::read_record(file, *directory.find("a/first"), 100) == "hello");
+    CHECK(mnv3::weights::read_record(file, *directory.find("a/empty"), 0).empty());
     CHECK(directory.find("first") == nullptr);
   }
 }
@@ -202,7 +202,7 @@ TEST_CASE("no byte of an archive can be changed so that its reader gives other v
         const ZipDirectory directory(file);
         for (const Record& record : zip.records)
           if (const auto* const found = directory.find(record.name))
-            CHECK(mnv3::detail::read_record(file, *found, 100) == record.data);
+            CHECK(mnv3::weights::read_record(file, *found, 100) == record.data);
       }
   }
 }
@@ -211,7 +211,7 @@ TEST_CASE("what Python compresses is unpacked") {
   // zlib.compressobj(wbits=-15, level=9): 'hello hello hello', fixed codes; then all bytes stored.
   const auto unpack = [](std::string_view packed, std::size_t size) {
     std::string bytes(size, '?');
-    mnv3::detail::inflate(packed, bytes.data(), bytes.size());
+    mnv3::weights::inflate(packed, bytes.data(), bytes.size());
     return bytes;
   };
   const std::string hello = "\xcb\x48\xcd\xc9\xc9\x57\xc8\x40\x90\x00"s;
