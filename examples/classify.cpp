@@ -126,9 +126,9 @@ void classify(const Options& options, const mnv3::ImageClassification& preset) {
   for (std::size_t i = 0; i < features; ++i) {
     const torch::Tensor maps = outputs[i][0];  // (C, H, W)
     sheet.section(fmt::format("Stride {}", Net::strides[i]),
-                  fmt::format("after features.{}: {} of {} channels of {} x {}", Net::feature_indices[i],
-                              std::min(maps_in_a_row, Net::channels[i]), Net::channels[i],
-                              maps.size(1), maps.size(2)));
+                  fmt::format("after features.{}: {} of {} channels of {} x {}",
+                              Net::feature_indices[i], std::min(maps_in_a_row, Net::channels[i]),
+                              Net::channels[i], maps.size(1), maps.size(2)));
     draw_maps(sheet, maps);
   }
   sheet.scale_bar("low", "high values of the channel");

@@ -31,11 +31,12 @@ struct UnconventionalArch : OddArch {
     rows[2].residual = false;
     return rows;
   }();
-  static constexpr Settings settings{.padding = Padding::same,
-                                     .squeeze{.divisor = 1, .block_activation = true, .gate = Gate::sigmoid},
-                                     .activation = RE,
-                                     .closing_layers = 2,
-                                     .hidden_bias = false};
+  static constexpr Settings settings{
+      .padding = Padding::same,
+      .squeeze{.divisor = 1, .block_activation = true, .gate = Gate::sigmoid},
+      .activation = RE,
+      .closing_layers = 2,
+      .hidden_bias = false};
 };
 using AllOfUnconventional = taps<after<0>, expansion<1>, after<1>, after<2>, after<3>, expansion<4>,
                                  after<4>, after<5>, after<6>, after<7>, embedding, logits>;
@@ -51,9 +52,8 @@ struct GreyArch {
       {32, 1, 48, 8, false, HS, 1},
   });
   static constexpr std::array<double, 1> mean{0.45}, std{0.225};
-  static constexpr Settings settings{.input{.channels = 1, .mean = mean, .std = std},
-                                     .num_classes = 1,
-                                     .last_channel = 1};
+  static constexpr Settings settings{
+      .input{.channels = 1, .mean = mean, .std = std}, .num_classes = 1, .last_channel = 1};
 };
 
 }  // namespace

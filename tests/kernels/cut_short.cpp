@@ -13,10 +13,11 @@ struct GreyArch {
       {17, 3, 72, 32, true, HS, 1, 4},
       {32, 5, 100, 32, false, RE, 1},
   });
-  static constexpr Settings settings{.input{.channels = 1},
-                                     .padding = mnv3::Padding::same,
-                                     .squeeze{ .divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid},
-                                     .activation = RE};
+  static constexpr mnv3::Settings settings{
+      .input{.channels = 1},
+      .padding = mnv3::Padding::same,
+      .squeeze{.divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid},
+      .activation = RE};
 };
 
 }  // namespace

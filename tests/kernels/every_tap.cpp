@@ -15,10 +15,10 @@ struct TappedArch {
       {13, 5, 50, 24, true, RE, 1, 2},
   });
   static constexpr std::array mean{0.45, 0.5}, std{0.225, 0.3};
-  static constexpr Settings settings{.input{.channels = 2, .mean = mean, .std = std},
-                                     .num_classes = 7,
-                                     .last_channel = 33,
-                                     .closing_layers = 2};
+  static constexpr mnv3::Settings settings{.input{.channels = 2, .mean = mean, .std = std},
+                                           .num_classes = 7,
+                                           .last_channel = 33,
+                                           .closing_layers = 2};
 };
 
 using namespace mnv3;
@@ -31,7 +31,7 @@ std::unique_ptr<Subject> every_tap() {
   return std::make_unique<TypedSubject<TappedArch, EveryTap>>("every tap");
 }
 std::unique_ptr<Subject> every_tap_in_bfloat16() {
-  return std::make_unique<TypedSubject<TappedArch, EveryTap, kernels::Bfloat16>>(
+  return std::make_unique<TypedSubject<TappedArch, EveryTap, mnv3::kernels::Bfloat16>>(
       "every tap, bfloat16");
 }
 

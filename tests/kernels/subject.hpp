@@ -154,11 +154,11 @@ class TypedSubject final : public Subject {
         std_threads(threads),
         [&](std::int64_t i) {
           return mnv3::kernels::Picture{.data = pictures.data.data() + i * pictures.stride,
-                                       .channel_stride = pictures.channel_stride,
-                                       .row_stride = pictures.row_stride,
-                                       .column_stride = pictures.column_stride,
-                                       .mean = mean_.empty() ? nullptr : mean_.data(),
-                                       .std = std_.empty() ? nullptr : std_.data()};
+                                        .channel_stride = pictures.channel_stride,
+                                        .row_stride = pictures.row_stride,
+                                        .column_stride = pictures.column_stride,
+                                        .mean = mean_.empty() ? nullptr : mean_.data(),
+                                        .std = std_.empty() ? nullptr : std_.data()};
         },
         [&](std::int64_t i) {
           std::array<mnv3::kernels::Output, Layout::taps.size()> views;

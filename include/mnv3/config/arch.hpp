@@ -49,8 +49,8 @@ struct BaseProbe {
   const Settings** found;
 
   template <class Base>
-  requires(std::is_base_of_v<Base, Arch> && !std::is_same_v<Base, Arch>) constexpr
-  operator Base() const;
+  requires(std::is_base_of_v<Base, Arch> && !std::is_same_v<Base, Arch>) constexpr operator Base()
+      const;
 };
 
 /// Whether `Arch` has at least as many base classes as there are indices: it is an aggregate, whose
@@ -89,10 +89,9 @@ inline constexpr Settings settings_of = [] {
 
 template <class Arch>
 template <class Base>
-requires(std::is_base_of_v<Base, Arch> && !std::is_same_v<Base, Arch>) constexpr
-BaseProbe<Arch>::operator Base() const {
-  if constexpr (has_settings<Base>)
-    *found = &settings_of<Base>;
+requires(std::is_base_of_v<Base, Arch> &&
+         !std::is_same_v<Base, Arch>) constexpr BaseProbe<Arch>::operator Base() const {
+  if constexpr (has_settings<Base>) *found = &settings_of<Base>;
   return Base{};
 }
 
@@ -123,8 +122,7 @@ constexpr std::span<const InvertedResidualConfig> rows_of() {
 template <class Arch>
 inline constexpr Definition definition_of{};
 template <architecture Arch>
-inline constexpr Definition definition_of<Arch>{config::detail::rows_of<Arch>(),
-                                                config::detail::settings_of<Arch>,
-                                                has_own_block<Arch>};
+inline constexpr Definition definition_of<Arch>{
+    config::detail::rows_of<Arch>(), config::detail::settings_of<Arch>, has_own_block<Arch>};
 
 }  // namespace mnv3

@@ -29,8 +29,8 @@ constexpr bool repeats(const InvertedResidualConfig& row, const InvertedResidual
   return next.stride == 1 && next.kernel == row.kernel && next.out_channels == row.out_channels &&
          next.input_channels == row.out_channels && next.use_se == row.use_se &&
          next.activation == row.activation && has_expansion(next) == has_expansion(row) &&
-         next.projection_activation == row.projection_activation &&
-         next.residual == row.residual && ratio(row, next) == ratio(next, row);
+         next.projection_activation == row.projection_activation && next.residual == row.residual &&
+         ratio(row, next) == ratio(next, row);
 }
 
 /// `count` of the rows of a stage, or of the closing convolutions, multiplied and rounded up.

@@ -19,8 +19,7 @@ constexpr ByDefault<T> by_default(T value) {
 
 /// Whether a `T` may be given as a `U`: without losing anything, and without surprise.
 template <class U, class T>
-concept given_as =
-    std::same_as<U, T> ||
+concept given_as = std::same_as<U, T> ||
     (std::is_arithmetic_v<U> && !std::same_as<U, bool> &&
      (std::floating_point<T> || (std::same_as<T, int> && std::integral<U>)));
 

@@ -36,8 +36,8 @@ struct Settings {
   /// Their output channels. Not given: six times those of the last block.
   Setting<int> closing_channels = by_default(0);
   Setting<Pooling> pooling = by_default(Pooling::avg);
-  Setting<bool> hidden_layer = by_default(true);  ///< False: the classifier is one Linear.
-  Setting<bool> hidden_bias = by_default(true);   ///< Of the classifier's hidden layer.
+  Setting<bool> hidden_layer = by_default(true);          ///< False: the classifier is one Linear.
+  Setting<bool> hidden_bias = by_default(true);           ///< Of the classifier's hidden layer.
   Setting<Names> names = by_default(Names::torchvision);  ///< In this architecture's checkpoints.
   /// The stage of each row, from 0 on, which timm's names tell. Empty: one begins with each stride
   /// of 2 and each new number of output channels.
@@ -80,7 +80,8 @@ constexpr Settings inherited(Settings settings, const Settings& base) {
   const auto from = leaves_of(base);
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     (inherit(std::get<I>(own), std::get<I>(from)), ...);
-  }(std::make_index_sequence<std::tuple_size_v<decltype(own)>>{});
+  }
+  (std::make_index_sequence<std::tuple_size_v<decltype(own)>>{});
   return settings;
 }
 

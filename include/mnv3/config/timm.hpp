@@ -57,9 +57,8 @@ struct mobilenetv3_rw : Native<LargeArch> {
     rows.front().residual = false;
     return rows;
   }();
-  static constexpr Settings settings{.norm_eps = 1e-3,
-                                     .squeeze{.divisor = 1, .block_activation = true},
-                                     .hidden_bias = false};
+  static constexpr Settings settings{
+      .norm_eps = 1e-3, .squeeze{.divisor = 1, .block_activation = true}, .hidden_bias = false};
 };
 
 /// PaddlePaddle's LCNet, width 1: no expansion, an activation after each convolution, no residual,

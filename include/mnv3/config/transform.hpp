@@ -176,8 +176,7 @@ struct Dilated : Arch {
 template <architecture Arch>
 struct ReducedTail : Arch {
   static constexpr auto blocks = mnv3::reduced_tail(Arch::blocks);
-  static constexpr Settings settings{.last_channel =
-                                         definition_of<Arch>.settings.last_channel / 2};
+  static constexpr Settings settings{.last_channel = definition_of<Arch>.settings.last_channel / 2};
 };
 
 /// `Arch` with a width multiplier, given as a ratio: `WidthMult<LargeArch, std::ratio<3, 4>>`.
@@ -199,9 +198,8 @@ struct WidthMult : Arch {
 template <architecture Arch, class Depth>
 struct DepthMult : Arch {
   static constexpr auto blocks = config::detail::deepened<Arch, Depth>;
-  static constexpr Settings settings{
-      .closing_layers = config::detail::deepened_count<Depth>(
-          definition_of<Arch>.settings.closing_layers)};
+  static constexpr Settings settings{.closing_layers = config::detail::deepened_count<Depth>(
+                                         definition_of<Arch>.settings.closing_layers)};
 };
 
 /// `Arch`, whose table must not be dilated yet, with an output stride of 8 or 16, or of 32 as it
@@ -213,9 +211,9 @@ struct OutputStride : Arch {
   static_assert(std::ranges::all_of(Arch::blocks,
                                     [](const auto& row) { return row.dilation == 1; }),
                 "mnv3: the table is dilated already; give OutputStride the plain architecture");
-  static_assert(std::ranges::all_of(Arch::blocks,
-                                    [](const auto& row) { return row.stride.is_square(); }),
-                "mnv3: the table has strides that differ between the axes; say its dilations there");
+  static_assert(
+      std::ranges::all_of(Arch::blocks, [](const auto& row) { return row.stride.is_square(); }),
+      "mnv3: the table has strides that differ between the axes; say its dilations there");
   static constexpr auto blocks = mnv3::with_output_stride(Arch::blocks, Stride, Rule);
   static constexpr Settings settings{.stages = config::detail::stages_of<Arch>};
 };

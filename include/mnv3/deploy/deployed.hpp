@@ -37,8 +37,7 @@ inline constexpr bool has_kernels = definition_of<Arch>.settings.norm != Norm::g
 template <class Arch>
 constexpr bool verify_kernels() {
   constexpr Rule rule = has_kernels<Arch> ? Rule::none : Rule::kernels_run_norm;
-#define MNV3_RULE(name, sentence) \
-  static_assert(rule != Rule::name, "mnv3: [" #name "] " sentence);
+#define MNV3_RULE(name, sentence) static_assert(rule != Rule::name, "mnv3: [" #name "] " sentence);
   MNV3_KERNEL_RULES(MNV3_RULE)
 #undef MNV3_RULE
   if constexpr (!has_kernels<Arch>) config::detail::show<config::architecture_error<Arch>>();
@@ -208,7 +207,8 @@ class Deployed {
 /// Stands where an architecture or its taps were refused: it can be used like the other, so that the
 /// compiler reports nothing but the refusal.
 template <class Arch, class Taps, Precision precision>
-requires(!deployment::is_deployable<Arch, Taps, precision>()) class Deployed<Arch, Taps, precision> {
+requires(
+    !deployment::is_deployable<Arch, Taps, precision>()) class Deployed<Arch, Taps, precision> {
   using Network = MobileNetV3<Arch, Taps>;
 
  public:

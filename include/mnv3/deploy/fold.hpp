@@ -139,8 +139,7 @@ inline std::vector<FoldedLayer> fold(const Definition& net, int reach,
   const TensorLookup lookup(tensors);
   std::vector<FoldedLayer> layers;
   for_each_layer(net, [&](const Layer& layer) {
-    if (layer.position <= reach)
-      layers.push_back(fold_layer(layer, net.settings, lookup));
+    if (layer.position <= reach) layers.push_back(fold_layer(layer, net.settings, lookup));
   });
   return layers;
 }

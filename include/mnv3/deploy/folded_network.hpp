@@ -164,7 +164,7 @@ class FoldedNetwork {
     (std::make_integer_sequence<int, feature_total>{});
     if constexpr (reach >= position_of_pooled(net)) x = walk.pooled(x);  // (N, C)
     if constexpr (net.settings.hidden_layer && reach >= position_of_embedding(net))
-      x = walk.embedding(x);                                           // (N, last_channel)
+      x = walk.embedding(x);                                         // (N, last_channel)
     if constexpr (reach == position_of_logits(net)) walk.logits(x);  // (N, num_classes)
     return std::move(walk.outputs);
   }

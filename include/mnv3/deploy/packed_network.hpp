@@ -39,11 +39,11 @@ AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo> taps, 
     if (matrix.layer.name.view() != layer->layer.name.view()) ++layer;
     const FoldedProduct& product = matrix.part == 0 ? layer->product : layer->excite;
     kernels::pack(place,
-         {.values = values_of(product.weight),
-          .start = values_of(product.start),
-          .scale = values_of(product.scale),
-          .shift = values_of(product.shift)},
-         {weights.data(), static_cast<std::size_t>(size)});
+                  {.values = values_of(product.weight),
+                   .start = values_of(product.start),
+                   .scale = values_of(product.scale),
+                   .shift = values_of(product.shift)},
+                  {weights.data(), static_cast<std::size_t>(size)});
   });
   return weights;
 }
@@ -115,7 +115,7 @@ class PackedNetwork {
   }
 
   static std::array<kernels::Output, Layout::taps.size()> view(const Outputs& outputs,
-                                                      std::int64_t picture) {
+                                                               std::int64_t picture) {
     std::array<kernels::Output, Layout::taps.size()> views;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const torch::Tensor& x = outputs[i];

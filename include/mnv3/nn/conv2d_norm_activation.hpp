@@ -40,15 +40,14 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
 
   void reset() override {
     const Conv2dNormActivationConfig& c = config_;
-    const auto options =
-        torch::nn::Conv2dOptions(c.in_channels, c.out_channels, c.kernel)
-            .stride({c.stride.height, c.stride.width})
-            .padding(padding_of(c))
-            .dilation(c.dilation)
-            .groups(c.groups)
-            .bias(false);
-    conv = register_module("0", nn::printed_as(nn::printed_conv2d(c, false),
-                                               torch::nn::Conv2dImpl(options)));
+    const auto options = torch::nn::Conv2dOptions(c.in_channels, c.out_channels, c.kernel)
+                             .stride({c.stride.height, c.stride.width})
+                             .padding(padding_of(c))
+                             .dilation(c.dilation)
+                             .groups(c.groups)
+                             .bias(false);
+    conv = register_module(
+        "0", nn::printed_as(nn::printed_conv2d(c, false), torch::nn::Conv2dImpl(options)));
     register_norm();
     if (c.activation != Activation::none)
       register_module("2", std::make_shared<nn::ParameterlessImpl>(

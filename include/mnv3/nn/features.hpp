@@ -107,8 +107,9 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   template <int Index>
   auto& at() {
     constexpr bool exists = Index >= 0 && Index < count;
-    static_assert(exists, "mnv3: [feature_in_network] `at<I>()` must name one of the features that "
-                          "this network has");
+    static_assert(exists,
+                  "mnv3: [feature_in_network] `at<I>()` must name one of the features that "
+                  "this network has");
     if constexpr (exists)
       return *std::get<Index>(modules_);
     else

@@ -43,8 +43,7 @@ inline void check_same_type(const torch::Tensor& x, const torch::Tensor& paramet
 }
 
 /// One value for each channel, as (C, 1, 1).
-inline torch::Tensor per_channel(const ChannelValues& values,
-                                 const torch::TensorOptions& options) {
+inline torch::Tensor per_channel(const ChannelValues& values, const torch::TensorOptions& options) {
   return torch::tensor(std::vector<double>(values.begin(), values.end()), torch::kDouble)
       .to(options)
       .view({-1, 1, 1});

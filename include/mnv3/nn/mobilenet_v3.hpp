@@ -108,8 +108,7 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
 
  private:
   Outputs forward_pictures(torch::Tensor x) {  // (N, C, H, W)
-    if constexpr (net.settings.input.normalized_inside())
-      x = nn::normalize(x, net.settings.input);
+    if constexpr (net.settings.input.normalized_inside()) x = nn::normalize(x, net.settings.input);
     Outputs outputs;
     x = features->forward_tapped(std::move(x), outputs);
     const auto tap = [&](int position, const torch::Tensor& output) {

@@ -39,10 +39,10 @@ using own_block = typename own_block_of<Arch, Row>::type;
 
 template <class Block>
 concept block_module = std::derived_from<Block, torch::nn::Module> &&
-    (std::constructible_from<Block, const Settings&> || std::default_initializable<Block>) &&
-    requires(Block block, torch::Tensor x) {
-      { block.forward(x) } -> std::convertible_to<torch::Tensor>;
-    };
+    (std::constructible_from<Block, const Settings&> ||
+     std::default_initializable<Block>)&&requires(Block block, torch::Tensor x) {
+  { block.forward(x) } -> std::convertible_to<torch::Tensor>;
+};
 
 /// Refuses to compile where the blocks of `Arch` are no modules that can be made and called. Always
 /// true.
@@ -50,10 +50,11 @@ template <architecture Arch>
 constexpr bool verify_own_block() {
   if constexpr (has_own_block<Arch>) {
     using Block = own_block<Arch, definition_of<Arch>.blocks[0]>;
-    static_assert(block_module<Block>,
-                  "mnv3: [block_is_module] `block<Row>` must be a torch::nn::Module, or its holder, "
-                  "that is made from `const mnv3::Settings&` or from nothing and has "
-                  "`torch::Tensor forward(torch::Tensor)`");
+    static_assert(
+        block_module<Block>,
+        "mnv3: [block_is_module] `block<Row>` must be a torch::nn::Module, or its holder, "
+        "that is made from `const mnv3::Settings&` or from nothing and has "
+        "`torch::Tensor forward(torch::Tensor)`");
     if constexpr (!block_module<Block>) config::detail::show<config::block_error<Arch, Block>>();
   }
   return true;

@@ -50,7 +50,7 @@ class SqueezeExcitationImpl final : public torch::nn::Cloneable<SqueezeExcitatio
   /// Shapes  x and result: (N, channels, H, W). Without autograd `x` itself is scaled and returned,
   ///         so it must be a tensor that the caller has just made.
   torch::Tensor forward(torch::Tensor x) {
-    torch::Tensor scale = torch::adaptive_avg_pool2d(x, {1, 1});                // (N, channels, 1, 1)
+    torch::Tensor scale = torch::adaptive_avg_pool2d(x, {1, 1});           // (N, channels, 1, 1)
     scale = nn::apply_in_place(squeeze_.activation, fc1->forward(scale));  // (N, squeezed, 1, 1)
     scale = nn::apply_gate_in_place(gate_, fc2->forward(scale));           // (N, channels, 1, 1)
     // Autograd needs the unscaled x for the gate's gradient; autocast may give the gate another

@@ -254,7 +254,7 @@ LoadReport load(MobileNetV3<Arch, Taps>& net, const WeightsOf<Source>& weights,
                 const LoadOptions& options = {}) {
   static_assert(verify_checkpoint<Arch, Source>());
   return weights::load_into(state_dict(*net), definition_of<Arch>,
-                           definition_of<Source>.settings.names, weights.path, options);
+                            definition_of<Source>.settings.names, weights.path, options);
 }
 
 }  // namespace mnv3

@@ -64,14 +64,13 @@ inline std::vector<KeyScheme> key_schemes(const Definition& net, Names own) {
     const std::vector<Key> theirs = keys_named(net, dialect.names);
     for (std::size_t i = 0; i < ours.size(); ++i)
       to_ours.emplace(theirs[i].name.view(), ours[i].name.view());
-    schemes.push_back(
-        {.names = dialect.names,
-         .title = std::string(dialect.title) + "'s",
-         .to_module = [to_ours](std::string_view name) -> std::optional<std::string> {
-           const auto found = to_ours.find(name);
-           if (found == to_ours.end()) return std::nullopt;
-           return found->second;
-         }});
+    schemes.push_back({.names = dialect.names,
+                       .title = std::string(dialect.title) + "'s",
+                       .to_module = [to_ours](std::string_view name) -> std::optional<std::string> {
+                         const auto found = to_ours.find(name);
+                         if (found == to_ours.end()) return std::nullopt;
+                         return found->second;
+                       }});
   }
   std::stable_partition(schemes.begin(), schemes.end(),
                         [&](const KeyScheme& scheme) { return scheme.names == own; });
@@ -82,7 +81,8 @@ inline std::vector<KeyScheme> key_schemes(const Definition& net, Names own) {
 /// Linear.
 inline std::vector<std::int64_t> without_1x1(std::vector<std::int64_t> shape, std::size_t rank,
                                              const KeyScheme& scheme) {
-  while (dialect_of(scheme.names).hidden_is_1x1 && shape.size() > rank && shape.back() == 1) shape.pop_back();
+  while (dialect_of(scheme.names).hidden_is_1x1 && shape.size() > rank && shape.back() == 1)
+    shape.pop_back();
   return shape;
 }
 

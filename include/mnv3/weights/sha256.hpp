@@ -152,7 +152,7 @@ class Sha256 {
   Compress compress_;
   /// Source  FIPS 180-4 section 5.3.3.
   weights::sha256::State state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                               0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+                                0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::array<unsigned char, weights::sha256::block_size> block_{};
   std::size_t used_ = 0;  // of `block_`
   std::uint64_t size_ = 0;

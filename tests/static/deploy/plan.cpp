@@ -15,7 +15,7 @@ template <class Arch, class Taps = taps<>>
 constexpr std::int64_t arena(std::int64_t height, std::int64_t width, std::int64_t threads = 1,
                              std::int64_t batch = 1) {
   return kernels::arena_floats_of<kernels::NetworkLayout<Arch, Taps>>({height, width}, threads,
-                                                                    batch);
+                                                                      batch);
 }
 template <class Arch, class Taps = taps<>>
 constexpr std::int64_t weights = kernels::NetworkLayout<Arch, Taps>::places.size;

@@ -43,9 +43,8 @@ struct OddArch {
       {13, 5, 33, 17, false, RE, 2, 2},
       {17, 3, 51, 17, true, RE, 1, 3},
   });
-  static constexpr mnv3::Settings settings{.input{.channels = 2},
-                                           .num_classes = 7,
-                                           .last_channel = 33};
+  static constexpr mnv3::Settings settings{
+      .input{.channels = 2}, .num_classes = 7, .last_channel = 33};
 };
 using OddTaps = taps<after<0>, after<1>, expansion<2>, after<2>, after<3>, expansion<4>, after<4>,
                      after<5>, after<6>, mnv3::embedding, mnv3::logits>;

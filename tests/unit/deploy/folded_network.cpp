@@ -58,13 +58,14 @@ struct UnconventionalArch {
     rows[2].residual = false;
     return rows;
   }();
-  static constexpr mnv3::Settings settings{.num_classes = 10,
-                                           .last_channel = 32,
-                                           .padding = mnv3::Padding::same,
-                                           .squeeze{ .divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid},
-                                           .activation = RE,
-                                           .closing_layers = 2,
-                                           .hidden_bias = false};
+  static constexpr mnv3::Settings settings{
+      .num_classes = 10,
+      .last_channel = 32,
+      .padding = mnv3::Padding::same,
+      .squeeze{.divisor = 1, .block_activation = true, .gate = mnv3::Gate::sigmoid},
+      .activation = RE,
+      .closing_layers = 2,
+      .hidden_bias = false};
 };
 
 // Taps before and behind everything that could write them.
@@ -108,7 +109,7 @@ template <class Arch, class Taps>
 FoldedNetwork<Arch, Taps> folded(const MobileNetV3<Arch, Taps>& net,
                                  torch::Dtype dtype = torch::kDouble) {
   return {mnv3::deployment::fold(mnv3::definition_of<Arch>, mnv3::reach_of<Arch, Taps>(),
-                             mnv3::state_dict(*net)),
+                                 mnv3::state_dict(*net)),
           dtype, torch::kCPU};
 }
 
@@ -239,7 +240,7 @@ TEST_CASE("no output is written again, nor are the pictures") {
   const auto up_to = [&]<class Tap>(Tap, const torch::Tensor& x) {
     return FoldedNetwork<TinyArch, taps<Tap>>(
         mnv3::deployment::fold(mnv3::definition_of<TinyArch>, mnv3::reach_of<TinyArch, taps<Tap>>(),
-                           mnv3::state_dict(*net)),
+                               mnv3::state_dict(*net)),
         torch::kFloat, torch::kCPU)(x)[0];
   };
   // In channels_last an output is what the next layer reads, not a copy of it.
@@ -316,7 +317,7 @@ TEST_CASE("layers of another network are refused by name") {
   using Encoder = taps<after<2>>;
   const auto layers =
       mnv3::deployment::fold(mnv3::definition_of<TinyArch>, mnv3::reach_of<TinyArch, Encoder>(),
-                         mnv3::state_dict(*trained<TinyArch, Encoder>()));
+                             mnv3::state_dict(*trained<TinyArch, Encoder>()));
   const auto error = [&]<class Taps>(Taps) {
     return support::error_of(
         [&] { FoldedNetwork<TinyArch, Taps>(layers, torch::kFloat, torch::kCPU); });

@@ -155,7 +155,8 @@ open(sys.argv[1] + '/short.pth', 'wb').write(data[:-1000])
     const torch::Tensor& found = dtypes.at(std::string(dtype.name));
     CHECK((found.scalar_type() == mnv3::weights::scalar_type_of(dtype.dtype)));
     CHECK(torch::equal(
-        found, torch::arange(-3, 9).to(mnv3::weights::scalar_type_of(dtype.dtype)).reshape({3, 4})));
+        found,
+        torch::arange(-3, 9).to(mnv3::weights::scalar_type_of(dtype.dtype)).reshape({3, 4})));
   }
 
   const Tensors odd = read_all(folder / "odd.pth");

@@ -22,8 +22,7 @@ constexpr LayerNames torchvision_names(const Definition&, const Layer& layer) {
   return {layer.name, Name{}};
 }
 
-inline constexpr std::array torchvision_conventions{
-    PublishedConventions{1e-3, Padding::symmetric}};
+inline constexpr std::array torchvision_conventions{PublishedConventions{1e-3, Padding::symmetric}};
 
 inline constexpr Dialect torchvision_dialect{.names = Names::torchvision,
                                              .title = "torchvision",

@@ -44,7 +44,8 @@ constexpr Window window_of(const Conv2dNormActivationConfig& depthwise, const Ex
   const std::int64_t row_floats = (in.width + 2 * border) * block_lanes;
   const std::int64_t reach = std::int64_t{depthwise.dilation} * (depthwise.kernel - 1) + 1;
   const std::int64_t rows = window_floats / (row_floats * window_blocks);
-  const std::int64_t wanted = std::max<std::int64_t>((rows - reach) / depthwise.stride.height + 1, 2);
+  const std::int64_t wanted =
+      std::max<std::int64_t>((rows - reach) / depthwise.stride.height + 1, 2);
   const std::int64_t out_rows = std::min(wanted, output_size(depthwise, in.height, Axis::height));
   return {out_rows, (out_rows - 1) * depthwise.stride.height + reach, border, row_floats};
 }
