@@ -9,5 +9,5 @@
 // The headers that include all others include this one first, and nothing else below C++20: one
 // error instead of hundreds.
 #if __cplusplus < 202002L
-#error "mnv3 needs C++20: compile with -std=c++20 (Meson: default_options: ['cpp_std=c++20'])"
+#error "mnv3 needs C++20: compile with -std=c++20 (Meson: cpp_std=c++20), from g++ 12 or clang 14"
 #endif

@@ -24,8 +24,8 @@ inline Threads torch_threads() {
 #if AT_PARALLEL_OPENMP && !defined(_OPENMP)
   if (count > 1) {
     TORCH_WARN_ONCE("mnv3: a deployed network runs on one thread instead of ", count,
-                    ", because the code that includes <mnv3/deploy.hpp> is compiled without OpenMP: "
-                    "compile and link it with -fopenmp");
+                    ", because the code that includes <mnv3/deploy.hpp> is compiled without "
+                    "OpenMP: compile and link it with -fopenmp");
   }
 #endif
   return {.count = count, .run = run};
