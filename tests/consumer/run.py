@@ -73,7 +73,6 @@ def pkg_config_files(prefix):
 
 
 def flags(folder, *words):
-    # All folders are printed, which the compiler knows without, too.
     run = subprocess.run(["pkg-config", *words], check=True, capture_output=True, text=True,
                          env={**os.environ, "PKG_CONFIG_PATH": str(folder)})
     return shlex.split(run.stdout)
