@@ -43,7 +43,7 @@ def build_with_cmake(arguments, source, work, *options):
 def install(arguments, work):
     """Runs the README's commands, with our folders in them, and returns where mnv3 then is."""
     prefix = work / "prefix"
-    for line in readme_block("cmake -B build/install").splitlines():
+    for line in readme_block("cmake -G Ninja -B build/install").splitlines():
         words = shlex.split(line.replace("build/install", str(work / "mnv3"))
                                 .replace("/usr/local", str(prefix)))
         run(arguments.cmake, *words[1:], cwd=ROOT)
