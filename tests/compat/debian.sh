@@ -18,8 +18,8 @@ command=("${@:3}")
 root=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
 
 # shellcheck disable=SC2016
-mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Label: Debian' | head -n 1 || true)}
-mirror=${mirror:-http://deb.debian.org/debian}
+own=$(apt-get indextargets --format '$(SITE)' 'Label: Debian' | head -n 1 || true)
+mirror=${DEBIAN_MIRROR:-${own:-http://deb.debian.org/debian}}
 
 if [ ! -e "$folder" ]; then
   rm -rf "$folder.part"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Whether each header that includes others says one thing below C++20: run.py INCLUDE_FOLDER COMPILER...
+"""Whether each umbrella header says one thing below C++20: run.py INCLUDE_FOLDER COMPILER...
 
-Every header directly in include/mnv3/ is compiled as C++11 and C++17 with each compiler, by a program
-that uses nothing of it: there must be one error, which says what to do. LibTorch need not be there.
-Together with a second header there must still be one.
+Every header directly in include/mnv3/ is compiled as C++11 and C++17 with each compiler, by a
+program that uses nothing of it: there must be one error, which says what to do. LibTorch need not
+be there. Together with a second header there must still be one.
 """
 
 import os
