@@ -3,6 +3,9 @@
 
 // What a network is, without LibTorch: tables, rules, taps, state-dict names, costs.
 
+#include <mnv3/version.hpp>
+
+#if __cplusplus >= 202002L
 #include <mnv3/config/activation.hpp>
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/architectures.hpp>
@@ -21,4 +24,4 @@
 #include <mnv3/config/taps.hpp>
 #include <mnv3/config/timm.hpp>
 #include <mnv3/config/transform.hpp>
-#include <mnv3/version.hpp>
+#endif

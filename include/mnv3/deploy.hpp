@@ -3,5 +3,9 @@
 
 // Inference: batch norm folded, weights packed, kernels generated from the table.
 
+#include <mnv3/version.hpp>
+
+#if __cplusplus >= 202002L
 #include <mnv3/deploy/deployed.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
+#endif

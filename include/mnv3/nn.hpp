@@ -3,6 +3,9 @@
 
 // The network as torch::nn modules, and the tables it is made from.
 
+#include <mnv3/version.hpp>
+
+#if __cplusplus >= 202002L
 #include <mnv3/config.hpp>
 #include <mnv3/nn/activation.hpp>
 #include <mnv3/nn/classifier.hpp>
@@ -22,3 +25,4 @@
 #include <mnv3/nn/print.hpp>
 #include <mnv3/nn/printed_module.hpp>
 #include <mnv3/nn/squeeze_excitation.hpp>
+#endif

@@ -3,6 +3,9 @@
 
 // Checkpoint files.
 
+#include <mnv3/version.hpp>
+
+#if __cplusplus >= 202002L
 #include <mnv3/weights/checkpoint.hpp>
 #include <mnv3/weights/checkpoint_reader.hpp>
 #include <mnv3/weights/dtype.hpp>
@@ -16,3 +19,4 @@
 #include <mnv3/weights/state_dict.hpp>
 #include <mnv3/weights/tensor_entry.hpp>
 #include <mnv3/weights/verify_hash.hpp>
+#endif

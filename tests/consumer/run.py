@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Builds and runs a project that includes mnv3 in one of the supported ways.
 
-run.py KIND --cmake PROGRAM --build BUILD_FOLDER --work FOLDER
+run.py KIND --cmake PROGRAM --compiler PROGRAM --work FOLDER
 Exit code 77: the tool that this kind needs is not installed.
 """
 
 import argparse
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,9 +18,20 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
 
-def run(*command, cwd=None):
+def run(*command, cwd=None, environment={}):
     print("+", *command, flush=True)
-    subprocess.run([str(word) for word in command], check=True, cwd=cwd)
+    subprocess.run([str(word) for word in command], check=True, cwd=cwd,
+                   env={**os.environ, **environment})
+
+
+def readme_block(first):
+    """The indented block of the README whose first line begins with `first`."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+              if block.startswith(first)]
+    if len(blocks) != 1:
+        sys.exit(f"README.md has {len(blocks)} blocks that begin with {first!r}, not one")
+    return blocks[0]
 
 
 def build_with_cmake(arguments, source, work, *options):
@@ -27,33 +40,110 @@ def build_with_cmake(arguments, source, work, *options):
     run(work / "build" / "consumer", cwd=work)
 
 
-def installed(arguments, work):
-    run(arguments.cmake, "--install", arguments.build, "--prefix", work / "prefix")
-    return f"-DCMAKE_PREFIX_PATH={work / 'prefix'}"
+def install(arguments, work):
+    """Runs the README's commands, with our folders in them, and returns where mnv3 then is."""
+    prefix = work / "prefix"
+    for line in readme_block("cmake -G Ninja -B build/install").splitlines():
+        words = shlex.split(line.replace("build/install", str(work / "mnv3"))
+                                .replace("/usr/local", str(prefix)))
+        run(arguments.cmake, *words[1:], cwd=ROOT)
+    return prefix
+
+
+def install_with_meson(work):
+    """As above. Nothing that is built is installed: our examples and tests need not be built."""
+    prefix = work / "meson_prefix"
+    run("meson", "setup", work / "meson", ROOT, "--prefix", prefix)
+    run("meson", "install", "-C", work / "meson", "--no-rebuild")
+    return prefix
+
+
+def pkg_config_files(prefix):
+    """The folder that has them. They must not know this machine's folders but LibTorch's."""
+    files = sorted(prefix.rglob("*.pc"))
+    if [file.name for file in files] != ["mnv3-config.pc", "mnv3-vision.pc", "mnv3.pc"]:
+        sys.exit(f"installed pkg-config files: {files}")
+    for file in files:
+        for folder in (ROOT, prefix.parent):
+            if str(folder) in file.read_text():
+                sys.exit(f"{file} says {folder}")
+    if not list(prefix.rglob("LICENSE")):
+        sys.exit(f"{prefix} has no LICENSE")
+    return files[0].parent
+
+
+def flags(folder, *words):
+    run = subprocess.run(["pkg-config", *words], check=True, capture_output=True, text=True,
+                         env={**os.environ, "PKG_CONFIG_PATH": str(folder)})
+    return shlex.split(run.stdout)
+
+
+def build_with_pkg_config(arguments, prefix, work):
+    # What was installed may be moved.
+    moved = prefix.rename(work / f"{prefix.name}_moved")
+    folder = pkg_config_files(moved)
+    config = flags(folder, "--cflags", "--libs", "mnv3-config")
+    if any("torch" in flag for flag in config):
+        sys.exit(f"mnv3-config needs LibTorch: {config}")
+    compiler = [arguments.compiler, "-std=c++20"]
+    run(*compiler, HERE / "config_only.cpp", "-o", work / "config_only", *config)
+    run(work / "config_only")
+    return compiler, folder
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind")
     parser.add_argument("--cmake", default="cmake")
-    parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--compiler", default="c++")
     parser.add_argument("--work", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
     work, source = arguments.work, HERE / arguments.kind
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
 
+    for needed in ("meson", "pkg-config"):
+        if needed.replace("-", "_") in arguments.kind and not shutil.which(needed):
+            print(f"SKIPPED: {needed} is not installed")
+            return 77
+
     if arguments.kind in ("find_package", "config_only", "vision"):
-        build_with_cmake(arguments, source, work, installed(arguments, work))
+        prefix = install(arguments, work)
+        build_with_cmake(arguments, source, work, f"-DCMAKE_PREFIX_PATH={prefix}")
     elif arguments.kind == "add_subdirectory":
         build_with_cmake(arguments, source, work, f"-DMNV3_SOURCE={ROOT}")
+    elif arguments.kind == "pkg_config":
+        compiler, folder = build_with_pkg_config(arguments, install(arguments, work), work)
+        run(*compiler, HERE / "main.cpp", HERE / "encoder.cpp", "-o", work / "consumer",
+            *flags(folder, "--cflags", "--libs", "mnv3"))
+        run(work / "consumer", cwd=work)
+        run(*compiler, HERE / "vision.cpp", "-o", work / "vision",
+            *flags(folder, "--cflags", "--libs", "mnv3-vision"))
+        run(work / "vision")
+    elif arguments.kind == "pkg_config_of_meson":
+        _, folder = build_with_pkg_config(arguments, install_with_meson(work), work)
+        # The other programs are built with what CMake installs: the same flags must come of both.
+        _, other = build_with_pkg_config(arguments, install(arguments, work), work)
+        for name in ("mnv3", "mnv3-vision"):
+            ours, theirs = ({word for word in flags(place, "--cflags", "--libs", name)
+                             if not word.startswith(("-I" + str(work), "-D"))}
+                            for place in (folder, other))
+            if ours != theirs:
+                sys.exit(f"{name}: {ours} by Meson, {theirs} by CMake")
+    elif arguments.kind == "meson_cmake":
+        # Meson reads CMake's package, too, where it finds no pkg-config file.
+        prefix = install(arguments, work)
+        run("meson", "setup", work / "build", source, f"-Dcmake_prefix_path={prefix}")
+        run("meson", "compile", "-C", work / "build")
+        run(work / "build" / "config_only")
     elif arguments.kind == "meson_subproject":
-        if not shutil.which("meson"):
-            print("SKIPPED: meson is not installed")
-            return 77
         # A subproject must lie below its user: a copy of the tree, with links for what it reads.
+        # The project file is the README's, to which ours adds more programs.
         project = work / "consumer" / "project"
         shutil.copytree(source, project)
+        own = project / "meson.build"
+        own.write_text(readme_block("project(") + own.read_text())
+        shutil.copy(HERE / "config_only.cpp", project / "main.cpp")
         for name in ("main.cpp", "encoder.cpp", "network.hpp", "config_only.cpp"):
             shutil.copy(HERE / name, project.parent)
         subproject = project / "subprojects" / "mnv3"
@@ -62,6 +152,7 @@ def main():
             os.symlink(ROOT / name, subproject / name)
         run("meson", "setup", project / "build", project)
         run("meson", "compile", "-C", project / "build")
+        run(project / "build" / "app")
         run(project / "build" / "config_only")
         run(project / "build" / "consumer", cwd=work)
     else:
