@@ -204,8 +204,8 @@ int main(int count, char** arguments) {
   const int rounds = count > 2 ? std::stoi(arguments[2]) : 3;
   Random random(seed);
   accuracy::Subjects subjects;
-  for (const auto make :
-       {accuracy::large_subjects, accuracy::small_subjects, accuracy::own_subjects})
+  for (const auto make : {accuracy::large_subjects, accuracy::small_subjects,
+                          accuracy::own_subjects, accuracy::variant_subjects})
     std::ranges::move(make(), std::back_inserter(subjects));
 
   const auto isas = accuracy::instruction_sets();

@@ -70,6 +70,7 @@ void randomize(Net& net, const torch::Tensor& pictures) {
       if (linear->bias.defined()) linear->bias.normal_(0, 0.1);
     }
   }
+  if (norms.empty()) return net->eval();
   const auto momentum = norms.front()->options.momentum();
   for (auto* norm : norms) norm->options.momentum(1.0);  // nothing of what was there before
   net->train();
@@ -139,5 +140,6 @@ std::unique_ptr<Subject> subject(std::string name) {
 Subjects large_subjects();
 Subjects small_subjects();
 Subjects own_subjects();
+Subjects variant_subjects();
 
 }  // namespace accuracy

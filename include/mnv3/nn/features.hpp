@@ -105,7 +105,7 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
 
   /// `features.<Index>`, typed.
   template <int Index>
-  auto& at() {
+  auto& at() const {
     constexpr bool exists = Index >= 0 && Index < count;
     static_assert(exists,
                   "mnv3: [feature_in_network] `at<I>()` must name one of the features that "

@@ -99,7 +99,8 @@ TEST_CASE("a folded convolution is the convolution and its batch norm") {
     CAPTURE(name);
     const torch::Tensor x = torch::randn({2, c.in_channels, 9, 7}, torch::kDouble);
     const auto convolve = [&](const torch::Tensor& weight, const torch::Tensor& bias) {
-      return torch::conv2d(x, weight, bias, c.stride, mnv3::padding_of(c), c.dilation, c.groups);
+      return torch::conv2d(x, weight, bias, c.stride.height, mnv3::padding_of(c), c.dilation,
+                           c.groups);
     };
     const torch::Tensor expected = torch::batch_norm(
         convolve(at(tensors, name + ".0.weight"), {}), at(tensors, name + ".1.weight"),

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <set>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -212,3 +213,45 @@ TEST_CASE("outputs share no memory with each other or the input, and outlive the
 }
 
 }  // namespace
+
+TEST_CASE("features are counted, indexed, iterated and called like a torch::nn::Sequential") {
+  MobileNetV3<SmallArch, taps<after<4>>> net;
+  net->eval();
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::randn({1, 3, 64, 64});
+  CHECK(net->features->size() == 5);
+  CHECK(net->features.size() == 5);
+
+  torch::Tensor by_index = x;
+  for (int i = 0; i < 5; ++i) by_index = net->features[i](by_index);
+  torch::Tensor by_iteration = x;
+  for (const mnv3::Feature& feature : net->features) by_iteration = feature.forward(by_iteration);
+  torch::Tensor in_two = net->features->forward(net->features->forward(x, 0, 2), 2, 5);
+  for (const torch::Tensor& y : {by_index, by_iteration, in_two, net->features->forward(x)})
+    CHECK(support::same(y, net->forward(x)));
+  CHECK(support::same(net->features->forward(x, 3, 3), x));
+  CHECK(&*net->features[2] == &net->features->at<2>());
+  CHECK(net->features[2].ptr() == net->features->named_children()["2"]);
+}
+
+TEST_CASE("a clone's features are its own") {
+  MobileNetV3<SmallArch, taps<after<4>>> net;
+  auto copy = net.clone();
+  CHECK(&*copy->features[2] == &copy->features->at<2>());
+  CHECK(&*copy->features[2] != &*net->features[2]);
+}
+
+TEST_CASE("a feature that does not exist is refused with those that do") {
+  MobileNetV3<SmallArch, taps<after<4>>> net;
+  const torch::Tensor x = torch::randn({1, 3, 64, 64});
+  for (const int index : {-1, 5}) {
+    const std::string text = support::error_of([&] { return net->features[index]; });
+    CHECK(support::contains(text, "the features 0 to 4"));
+    CHECK(support::contains(text, std::to_string(index)));
+  }
+  for (const auto& [begin, end] : {std::pair(-1, 2), std::pair(3, 2), std::pair(0, 6)}) {
+    const std::string text =
+        support::error_of([&] { return net->features->forward(x, begin, end); });
+    CHECK(support::contains(text, "the features 0 to 4"));
+  }
+}

@@ -308,6 +308,26 @@ TEST_CASE("what is no picture is refused with what was given and what is allowed
     names(error_for(torch::zeros({1, 1, 3, 0, 0})), {"H and W at least 1", "[1, 1, 3, 0, 0]"});
   }
   SUBCASE("undefined") { names(error_for(torch::Tensor()), {"undefined"}); }
+  SUBCASE("another dtype than the network's") {
+    names(error_for(torch::zeros({1, 3, 32, 32}, torch::kDouble)),
+          {"parameters are Float", "given Double", "x.to(", "net->to("});
+    net->to(torch::kDouble);
+    names(error_for(torch::zeros({1, 3, 32, 32})), {"parameters are Double", "given Float"});
+    CHECK(error_for(torch::zeros({1, 3, 32, 32}, torch::kDouble)).empty());
+  }
+}
+
+TEST_CASE("under autocast a network takes what autocast converts") {
+  MobileNetV3<TinyArch> net;
+  net->eval();
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::randn({1, 3, 32, 32}, torch::kBFloat16);
+  CHECK_THROWS_AS(net->forward(x), c10::Error);
+  const c10::impl::ExcludeDispatchKeyGuard off(c10::DispatchKey::AutocastCUDA);  // none of ours
+  c10::impl::tls_set_dispatch_key_excluded(c10::DispatchKey::AutocastCPU, false);
+  const torch::Tensor y = net->forward(x);
+  c10::impl::tls_set_dispatch_key_excluded(c10::DispatchKey::AutocastCPU, true);
+  CHECK(y.sizes() == at::IntArrayRef({1, 10}));
 }
 
 TEST_CASE("the channel count of the input is the architecture's, in the error as well") {
@@ -701,6 +721,47 @@ TEST_CASE("printing shows what exists and nothing else") {
   CHECK(support::contains(inner,
                           "(0): Conv2d(16, 40, kernel_size=(1, 1), stride=(1, 1), bias=False)"));
   CHECK_FALSE(support::contains(inner, "groups=40"));
+}
+
+TEST_CASE("parts print as Python prints them, alone and inside a user's own module") {
+  const auto printed = [](const auto& part) {
+    std::ostringstream stream;
+    stream << part;
+    return stream.str();
+  };
+  const MobileNetV3<SmallArch, taps<after<1>>> net;
+  const std::string stem = R"(Conv2dNormActivation(
+  (0): Conv2d(3, 16, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), bias=False)
+  (1): BatchNorm2d(16, eps=0.001, momentum=0.01, affine=True, track_running_stats=True)
+  (2): Hardswish()
+))";
+  CHECK(printed(net->features->at<0>()) == stem);
+  CHECK(printed(net->features[0]) == stem);
+  CHECK(printed(*net->features->at<1>().block->squeeze) == R"(SqueezeExcitation(
+  (avgpool): AdaptiveAvgPool2d(output_size=1)
+  (fc1): Conv2d(16, 8, kernel_size=(1, 1), stride=(1, 1))
+  (fc2): Conv2d(8, 16, kernel_size=(1, 1), stride=(1, 1))
+  (activation): ReLU()
+  (scale_activation): Hardsigmoid()
+))");
+
+  struct OwnImpl : torch::nn::Module {
+    OwnImpl() { register_module("backbone", MobileNetV3<SmallArch, taps<after<0>>>()); }
+    void pretty_print(std::ostream& stream) const override { stream << "Own"; }
+  };
+  CHECK(printed(OwnImpl()) == R"(Own(
+  (backbone): MobileNetV3(
+    (features): Sequential(
+      (0): Conv2dNormActivation(
+        (0): Conv2d(3, 16, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), bias=False)
+        (1): BatchNorm2d(16, eps=0.001, momentum=0.01, affine=True, track_running_stats=True)
+        (2): Hardswish()
+      )
+    )
+  )
+))");
+  const auto copy = net.clone();
+  CHECK(printed(copy) == printed(net));
 }
 
 TEST_CASE("an empty holder says so when it is used") {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <mnv3/nn/conv2d_norm_activation.hpp>
+#include <mnv3/nn/frozen_batch_norm2d.hpp>
 #include <mnv3/nn/inverted_residual.hpp>
 #include <mnv3/nn/memory_format.hpp>
 #include <mnv3/nn/squeeze_excitation.hpp>
@@ -8,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -95,6 +97,46 @@ TEST_CASE("clone copies a convolution with its batch norm") {
   check_clone(*module, [&](mnv3::Conv2dNormActivationImpl& m) { return m.forward(x); });
 }
 
+TEST_CASE("clone copies a convolution with any norm") {
+  torch::manual_seed(2);
+  const torch::Tensor x = torch::randn({2, 4, 9, 7});
+  for (const auto norm : {mnv3::Norm::frozen_batch, mnv3::Norm::group, mnv3::Norm::none}) {
+    CAPTURE(static_cast<int>(norm));
+    Conv2dNormActivation module(strided, Settings{.norm = norm, .norm_groups = 3});
+    check_clone(*module, [&](auto& m) { return m.forward(x); });
+    std::ostringstream ours, copied;
+    ours << module;
+    copied << *module->clone();
+    CHECK(ours.str() == copied.str());
+  }
+}
+
+TEST_CASE("a module that prints as Python's can be cloned by itself") {
+  Conv2dNormActivation module(strided, Settings{});
+  for (const auto& child : module->children()) {
+    std::ostringstream ours, copied;
+    ours << *child;
+    copied << *child->clone();
+    CHECK(ours.str() == copied.str());
+    CHECK(child->clone()->parameters().size() == child->parameters().size());
+  }
+}
+
+TEST_CASE("frozen batch norm does not learn and does not move") {
+  mnv3::FrozenBatchNorm2d norm(4, 0.5);
+  CHECK(norm->parameters().empty());
+  randomize(*norm);
+  const auto kept = std::dynamic_pointer_cast<mnv3::FrozenBatchNorm2dImpl>(norm->clone());
+  norm->train();
+  const torch::Tensor x = torch::randn({3, 4, 5, 5}).requires_grad_();
+  norm->forward(x).sum().backward();
+  check_copied(*norm, *kept);
+  CHECK(x.grad().defined());
+  const torch::Tensor expected = torch::batch_norm(x, norm->weight, norm->bias, norm->running_mean,
+                                                   norm->running_var, false, 0.0, 0.5, false);
+  CHECK(support::close(norm->forward(x), expected, 1e-6));
+}
+
 TEST_CASE("clone copies a squeeze-and-excitation") {
   torch::manual_seed(2);
   SqueezeExcitation module(16, 8);
@@ -122,7 +164,7 @@ TEST_CASE("clone copies the features and the whole network") {
   check_clone(*tapped, [&](auto& m) { return m.forward(x)[1]; });
   check_clone(*tapped->features, [&](auto& m) {
     std::array<torch::Tensor, 2> outputs;
-    const torch::Tensor last = m.forward(x, outputs);
+    const torch::Tensor last = m.forward_tapped(x, outputs);
     CHECK(support::same(outputs[1], last));
     return torch::cat({outputs[0].flatten(), outputs[1].flatten()});
   });
@@ -165,7 +207,7 @@ TEST_CASE("a convolution, its batch norm and its activation follow each other") 
     Conv2dNormActivation module(config, Settings{});
     randomize(*module);
     module->eval();
-    torch::Tensor y = torch::conv2d(x, module->conv->weight, {}, config.stride,
+    torch::Tensor y = torch::conv2d(x, module->conv->weight, {}, config.stride.height,
                                     mnv3::padding_of(config), config.dilation, config.groups);
     const auto channel = [](const torch::Tensor& t) { return t.view({1, -1, 1, 1}); };
     y = (y - channel(module->norm->running_mean)) /
