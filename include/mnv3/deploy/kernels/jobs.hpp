@@ -119,12 +119,16 @@ struct Output {
 };
 
 using Row = float __attribute__((vector_size(16)));
-using UnalignedRow = float __attribute__((vector_size(16), aligned(4), may_alias));
+/// One anywhere in memory. The attributes are the name's: Clang ignores `aligned` in a vector type.
+using UnalignedRow [[gnu::aligned(4), gnu::may_alias]] = Row;
+static_assert(alignof(UnalignedRow) == 4);
 
 /// 4 numbers as floats.
 inline Row row_at(const float* from) { return *reinterpret_cast<const UnalignedRow*>(from); }
 inline Row row_at(const Bfloat16* from) {
-  using Halves = std::uint16_t __attribute__((vector_size(8), aligned(2), may_alias));
+  using AlignedHalves = std::uint16_t __attribute__((vector_size(8)));
+  using Halves [[gnu::aligned(2), gnu::may_alias]] = AlignedHalves;
+  static_assert(alignof(Halves) == 2);
   using Bits = std::uint32_t __attribute__((vector_size(16)));
   return (Row)(__builtin_convertvector(*reinterpret_cast<const Halves*>(from), Bits) << 16);
 }
