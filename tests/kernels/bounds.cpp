@@ -36,16 +36,34 @@ double distance(const Floats& a, const Floats& b) {
   return difference == 0 ? 0 : std::sqrt(difference / norm);
 }
 
-/// One draw for every instruction set; the number of wrong outputs.
-int check(const kernels::Subject& subject, std::mt19937& random) {
+/// What a network is given and how it runs.
+struct Case {
+  kernels::Extent extent;
+  int batch;
+  int threads;
+  Pictures::Layout layout;
+  bool channels_last;
+};
+
+/// Features of 17 x 15, 9 x 8 and 5 x 4 pixels: where they are given out as NCHW, a channel begins
+/// anywhere, and four pixels of it are no vector.
+constexpr Case unaligned_channels{
+    .extent = {33, 29}, .batch = 1, .threads = 1, .layout = Pictures::nchw, .channels_last = false};
+
+Case draw_case(std::mt19937& random) {
   const auto draw = [&](int from, int to) {
     return std::uniform_int_distribution(from, to)(random);
   };
-  const kernels::Extent extent{draw(1, 40), draw(1, 40)};
-  const int batch = draw(0, 1) ? 1 : draw(2, 5);
-  const int threads = draw(1, 5);
-  const auto layout = static_cast<Pictures::Layout>(draw(0, 3));
-  const bool channels_last = draw(0, 1);
+  return {.extent = {draw(1, 40), draw(1, 40)},
+          .batch = draw(0, 1) ? 1 : draw(2, 5),
+          .threads = draw(1, 5),
+          .layout = static_cast<Pictures::Layout>(draw(0, 3)),
+          .channels_last = draw(0, 1) == 1};
+}
+
+/// One case for every instruction set; the number of wrong outputs.
+int check(const kernels::Subject& subject, const Case& given, std::mt19937& random) {
+  const auto& [extent, batch, threads, layout, channels_last] = given;
   const Pictures pictures(batch, subject.channels(), extent, layout, random);
   std::vector<Floats> expected;
   int wrong = 0;
@@ -81,8 +99,9 @@ int main(int count, char** arguments) {
                           kernels::every_kernel_in_bfloat16, kernels::every_tap_in_bfloat16})
     subjects.push_back(make());
   int wrong = 0;
+  for (const auto& subject : subjects) wrong += check(*subject, unaligned_channels, random);
   for (int i = 0; i < draws; ++i)
-    for (const auto& subject : subjects) wrong += check(*subject, random);
+    for (const auto& subject : subjects) wrong += check(*subject, draw_case(random), random);
   std::printf("seed %u, %d draws of %zu networks for each instruction set, %d wrong outputs\n",
               seed, draws, subjects.size(), wrong);
   return wrong != 0;
