@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include <ATen/Parallel.h>
 #include <torch/types.h>
 
 #include <mnv3/config/arch.hpp>
@@ -18,6 +20,7 @@
 #include <mnv3/config/taps.hpp>
 #include <mnv3/deploy/fold.hpp>
 #include <mnv3/deploy/folded_network.hpp>
+#include <mnv3/deploy/kernels/arena_size.hpp>
 #include <mnv3/deploy/kernels/bfloat16.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
 #include <mnv3/deploy/packed_network.hpp>
@@ -161,8 +164,8 @@ class Deployed {
   /// Shapes  x: (N, C, H, W) or (B, T, C, H, W), any strides, of the network's dtype and device; N,
   ///         B and T may be 0. Outputs as those of the module, in the layout of the input.
   /// Units   What `Settings::input` says, as for the module.
-  /// Errors  c10::Error if x has another rank, channel count, dtype or device, or no pixels, or if
-  ///         it is sparse.
+  /// Errors  c10::Error if x has another rank, channel count, dtype or device, or no pixels, if it is
+  ///         sparse, or if its sizes are beyond all memory, which `expand` can make them.
   /// Grad    None: outputs do not depend on x for autograd. They may be used in training.
   Result operator()(const torch::Tensor& x) const {
     nn::check_input(x, net.settings.input.channels);
@@ -173,6 +176,7 @@ class Deployed {
     TORCH_CHECK(x.layout() == torch::kStrided,
                 "mnv3: the network takes dense tensors, but was given ", "one of layout ",
                 x.layout(), "; convert with x.to_dense()");
+    check_size(x);
     const bool is_sequence = x.dim() == 5;
     // What LibTorch has put off is done: kernels see memory only.
     const torch::Tensor dense = x._is_zerotensor() ? x.clone() : x.resolve_neg();
@@ -191,6 +195,9 @@ class Deployed {
   /// weights: what is alive at the same time, computed from the table.
   ///
   /// `threads` share the work, as in `at::get_num_threads()`; `batch` is B * T for sequences.
+  ///
+  /// Errors  std::invalid_argument, or no constant expression, if one of the numbers is below 1 or
+  ///         2^60 bytes could be too few for them.
   static constexpr std::int64_t arena_bytes(std::int64_t height, std::int64_t width,
                                             std::int64_t threads = 1, std::int64_t batch = 1) {
     static_assert(deployment::verify_kernels<Arch>());
@@ -199,6 +206,18 @@ class Deployed {
   }
 
  private:
+  /// Before anything is computed from the sizes of `x`.
+  static void check_size(const torch::Tensor& x) {
+    const auto size = [&](std::int64_t dim) { return static_cast<double>(x.size(dim)); };
+    const int threads = at::get_num_threads();
+    const double batch = x.dim() == 5 ? size(0) * size(1) : size(0);
+    TORCH_CHECK(kernels::has_plan<typename Packed::Layout>(size(-2), size(-1), threads,
+                                                           std::max(batch, 1.0)),
+                "mnv3: the network takes what needs less than 2^60 bytes of memory, but was given ",
+                x.sizes(), " for ", threads,
+                " threads; give it smaller pictures or fewer at a time");
+  }
+
   torch::Dtype dtype_;
   torch::Device device_;
   std::shared_ptr<const Either> network_;

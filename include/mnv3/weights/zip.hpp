@@ -102,7 +102,7 @@ class ZipDirectory {
 
   static Extent find_directory(const InputFile& file) {
     // The last thing in the file, but for a comment, which torch does not write.
-    for (const std::uint64_t comment : {0, 0xffff}) {
+    for (const std::uint64_t comment : {0U, 0xffffU}) {
       const std::uint64_t tail_size = std::min(file.size(), end_size + comment);
       const std::string tail = file.read(file.size() - tail_size, tail_size);
       for (std::size_t at = tail.rfind("PK\5\6"); at != tail.npos;

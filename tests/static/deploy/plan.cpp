@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <mnv3/deploy/kernels/plan.hpp>
 
+#include <array>
 #include <cstdint>
+#include <limits>
 #include <ratio>
+#include <type_traits>
 
 #include <mnv3/config.hpp>
 #include <mnv3/deploy/kernels/batch.hpp>
@@ -97,5 +100,58 @@ static_assert(arena<LargeArch, taps<expansion<2>>>(224, 224) >= (16 + 64) * 112 
 // One more tap: what it shows is kept whole.
 static_assert(arena<LargeArch, taps<expansion<2>, logits>>(224, 224) >=
               (16 + 64) * 112 * 112 + 64 * 56 * 56);
+
+// Sizes that nobody can mean have no arena: asking is no constant expression.
+template <std::int64_t Height, std::int64_t Width, std::int64_t Threads, std::int64_t Batch>
+concept has_arena = requires {
+  typename std::integral_constant<std::int64_t, arena<LargeArch>(Height, Width, Threads, Batch)>;
+};
+constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min();
+static_assert(has_arena<1, 1, 1, 1>);
+static_assert(has_arena<100'000, 100'000, 256, 100'000>);
+static_assert(has_arena<1, 1 << 30, 1 << 10, 1>);
+static_assert(!has_arena<883038159, 1044504335, 1, 1>);  // the product of sizes overflows
+static_assert(!has_arena<1 << 25, 1 << 25, 1, 1>);       // and here what the plan makes of it
+static_assert(!has_arena<1, most, 1, 1>);
+static_assert(!has_arena<most, 1, 1, 1>);
+static_assert(!has_arena<224, 224, most, 1>);
+static_assert(!has_arena<224, 224, std::int64_t{1} << 40, 1>);
+static_assert(!has_arena<224, 224, 1, most>);
+static_assert(!has_arena<1, 1, std::int64_t{1} << 32, std::int64_t{1} << 32>);
+static_assert(!has_arena<0, 224, 1, 1>);
+static_assert(!has_arena<224, 0, 1, 1>);
+static_assert(!has_arena<224, 224, 0, 1>);
+static_assert(!has_arena<224, 224, 1, 0>);
+static_assert(!has_arena<-1, 224, 1, 1>);
+static_assert(!has_arena<224, least, 1, 1>);
+static_assert(!has_arena<224, 224, -1, 1>);
+static_assert(!has_arena<224, 224, 1, least>);
+
+// The bound is above what it bounds, whatever grows.
+template <class Layout>
+constexpr bool bound_is_above() {
+  for (const std::int64_t height : {1, 5000})
+    for (const std::int64_t width : {8, 70'000})
+      for (const std::int64_t threads : {1, 64})
+        for (const std::int64_t batch : {1, 100'000})
+          if (static_cast<double>(
+                  kernels::arena_floats_of<Layout>({height, width}, threads, batch)) *
+                  sizeof(float) >
+              kernels::plan_bound<Layout>(static_cast<double>(height), static_cast<double>(width),
+                                          static_cast<double>(threads), static_cast<double>(batch)))
+            return false;
+  return true;
+}
+struct WideDilations {
+  static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
+      {8, 7, 8, 8, true, Activation::RE, 2, 500},
+      {8, 3, 72, 8, true, Activation::HS, 1, 2000},
+  });
+};
+using Deepest = taps<after<0>, after<1>, expansion<2>, after<2>, after<3>, logits>;
+static_assert(bound_is_above<kernels::NetworkLayout<WideDilations, Deepest>>());
+static_assert(bound_is_above<kernels::NetworkLayout<WideDilations, Deepest, kernels::Bfloat16>>());
+static_assert(bound_is_above<kernels::NetworkLayout<LargeArch, taps<>>>());
 
 }  // namespace

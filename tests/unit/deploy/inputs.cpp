@@ -2,8 +2,10 @@
 // What a deployed network may be given and must refuse, and when it may be called.
 
 #include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -153,6 +155,61 @@ TEST_CASE("a deployed network says what it cannot take") {
   CHECK_THROWS_WITH_AS(
       (Deployed<LocalArch, AllOfLocal>(mnv3::state_dict(*net), torch::kInt, torch::kCPU)),
       doctest::Contains("floating-point type"), c10::Error);
+}
+
+// Tensors of one number, which `expand` makes as large as one likes.
+TEST_CASE("sizes beyond all memory are refused before anything is computed from them") {
+  constexpr std::int64_t huge = std::int64_t{1} << 50;
+  auto net = network();
+  const auto fast = deploy(net);
+  net->to(torch::kDouble);
+  const auto folded = deploy(net);
+  const auto refuses = [&](at::IntArrayRef sizes) {
+    CAPTURE(sizes);
+    std::vector<std::int64_t> ones(sizes.size(), 1);
+    ones[ones.size() - 3] = 3;
+    const torch::Tensor one = torch::ones(ones);
+    const std::string given =
+        c10::str("needs less than 2^60 bytes of memory, but was given ", sizes);
+    CHECK_THROWS_WITH_AS(fast(one.expand(sizes)), doctest::Contains(given.c_str()), c10::Error);
+    CHECK_THROWS_WITH_AS(folded(one.to(torch::kDouble).expand(sizes)),
+                         doctest::Contains(given.c_str()), c10::Error);
+  };
+  refuses({1, 3, 883038159, 1044504335});
+  refuses({1, 3, 1 << 25, 1 << 25});
+  refuses({1, 3, huge, 1});
+  refuses({1, 3, 1, huge});
+  refuses({huge, 3, 1, 1});
+  refuses({std::int64_t{1} << 60, 3, 1, 1});
+  refuses({1 << 30, 1 << 30, 3, 1, 1});
+  CHECK_THROWS_WITH_AS(fast(torch::ones({0, 3, 1, 1}).expand({0, 3, 883038159, 1044504335})),
+                       doctest::Contains("needs less than 2^60 bytes"), c10::Error);
+}
+
+TEST_CASE("the memory of sizes that nobody can mean is not computed") {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  const auto refuses = [](std::int64_t height, std::int64_t width, std::int64_t threads,
+                          std::int64_t batch) {
+    const std::string asked = c10::str("asked for with height ", height, ", width ", width, ", ",
+                                       threads, " threads and batch ", batch, "; ask for smaller");
+    CHECK_THROWS_WITH_AS(
+        (Deployed<LocalArch, AllOfLocal>::arena_bytes(height, width, threads, batch)),
+        doctest::Contains(asked.c_str()), std::invalid_argument);
+  };
+  refuses(883038159, 1044504335, 1, 1);
+  refuses(most, 1, 1, 1);
+  refuses(1, most, 1, 1);
+  refuses(1, 1, most, 1);
+  refuses(1, 1, 1, most);
+  refuses(1, 1, std::int64_t{1} << 40, std::int64_t{1} << 40);
+  refuses(0, 1, 1, 1);
+  refuses(1, 0, 1, 1);
+  refuses(1, 1, 0, 1);
+  refuses(1, 1, 1, 0);
+  refuses(-1, 1, 1, 1);
+  refuses(1, -1, 1, 1);
+  refuses(1, 1, -1, 1);
+  refuses(1, 1, 1, -1);
 }
 
 }  // namespace

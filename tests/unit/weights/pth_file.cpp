@@ -308,7 +308,9 @@ TEST_CASE("compressed records are unpacked; a part of one is not") {
         {{"data.pkl", pickle_of(sizes, {1}, 60) + spaces}, {"data/0", std::string(bytes, '\0')}},
         true);
   };
-  CHECK(file({60}, 240).size() < 1000);
+  // Nothing as it was: how large the archive is depends on what else LibTorch writes into it.
+  CHECK(file({60}, 240).find(spaces) == std::string::npos);
+  CHECK(file({60}, 240).find(std::string(240, '\0')) == std::string::npos);
   const TemporaryFolder folder;
   files::write(folder / "a.pth", file({60}, 240));
   CHECK(same(read_all(folder / "a.pth").at(0).second, torch::zeros(60)));

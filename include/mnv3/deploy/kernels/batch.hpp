@@ -8,22 +8,16 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/kernels/arena_size.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
 #include <mnv3/deploy/kernels/jobs.hpp>
 #include <mnv3/deploy/kernels/kernels.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>
 #include <mnv3/deploy/kernels/plan.hpp>
 
-// Batches through a network, in one block of memory:
-//
-//   | classifier | picture | picture | ... as many as there are threads, or one that they share
+// Batches through a network, in one block of memory.
 
 namespace mnv3::kernels {
-
-/// Pictures that threads take one by one, without waiting for each other; they share the rest.
-constexpr std::int64_t pictures_apart(std::int64_t threads, std::int64_t batch) {
-  return threads == 1 ? 0 : batch / threads * threads;
-}
 
 /// Height and width of output `tap` for such pictures; 1 and 1 where it is no feature map.
 template <class Layout>
@@ -33,17 +27,6 @@ constexpr Extent output_extent(std::size_t tap, const Extent& picture) {
   const auto memory = Layout::memory(picture, 1);
   const FeatureMemory& m = memory.features[static_cast<std::size_t>(info.feature)];
   return info.position == position_of_expansion(info.feature) ? m.in : m.out;
-}
-
-/// Floats that running a batch asks for, beside weights, pictures and outputs.
-template <class Layout>
-constexpr std::int64_t arena_floats_of(const Extent& picture, std::int64_t threads,
-                                       std::int64_t batch) {
-  std::int64_t pictures = Layout::memory(picture, threads).size;
-  if (pictures_apart(threads, batch) > 0)
-    pictures = std::max(pictures, threads * Layout::memory(picture, 1).size);
-  return pictures +
-         classifier_memory_of<typename Layout::Stored>(Layout::net, Layout::reach, batch).size;
 }
 
 struct Batch {
