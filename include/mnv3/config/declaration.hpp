@@ -77,6 +77,8 @@ constexpr Verdict check_declaration() {
     return {.rule = Rule::members_in_settings};
   } else if constexpr (!std::is_empty_v<Arch> || !std::is_aggregate_v<Arch>) {
     return {.rule = Rule::members_are_static};
+  } else if constexpr (config::detail::base_settings<Arch>().count > 1) {
+    return {.rule = Rule::settings_from_one_base};
   } else if constexpr (requires { Arch::settings; }) {
     if constexpr (!std::same_as<std::remove_cvref_t<decltype(Arch::settings)>, Settings>)
       return {.rule = Rule::settings_are_settings};

@@ -33,6 +33,8 @@ namespace mnv3 {
        "no constructor")                                                                           \
   RULE(settings_are_settings,                                                                      \
        "`settings` must be `static constexpr mnv3::Settings settings{...}`")                       \
+  RULE(settings_from_one_base,                                                                     \
+       "only one base class of an architecture may have `settings`")                               \
   RULE(members_in_settings,                                                                        \
        "this member belongs into `static constexpr mnv3::Settings settings{.num_classes = 10}`, "  \
        "under the name that `mnv3::Settings` has for it")
