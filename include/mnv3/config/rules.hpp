@@ -243,14 +243,15 @@ constexpr Verdict check_taps(const Definition& net, std::span<const TapRequest> 
   for (int i = 0; i < static_cast<int>(requests.size()); ++i) {
     const TapRequest& request = requests[static_cast<std::size_t>(i)];
     const int position = position_of(net, request);
+    const int got = request.value + request.stride.height;  // one of them is 0
     if (position < 0) {
       const Rule rule = request.kind == TapRequest::Kind::after       ? Rule::feature_exists
                         : request.kind == TapRequest::Kind::expansion ? Rule::expansion_exists
                                                                       : Rule::stride_exists;
-      return {rule, i, request.value, 0};
+      return {rule, i, got, 0};
     }
-    if (position == previous) return {Rule::taps_differ, i, request.value, 0};
-    if (position < previous) return {Rule::taps_ascend, i, request.value, 0};
+    if (position == previous) return {Rule::taps_differ, i, got, 0};
+    if (position < previous) return {Rule::taps_ascend, i, got, 0};
     previous = position;
   }
   return {};
