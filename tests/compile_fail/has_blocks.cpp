@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A table without rows.
 // expect: mnv3: \[has_blocks\]
-// expect: architecture_error<Broken, mnv3::got<0>, mnv3::expected<1> ?>
+// expect: architecture_error<Broken, mnv3::config::got<0>, mnv3::config::expected<1> ?>
 #include <mnv3/config.hpp>
 
 struct Broken {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Grey pictures, normalised as if they had three channels.
 // expect: mnv3: \[normalization_fits\]
-// expect: architecture_error<Broken, mnv3::got<3>, mnv3::expected<1> ?>
+// expect: architecture_error<Broken, mnv3::config::got<3>, mnv3::config::expected<1> ?>
 #include <mnv3/config.hpp>
 
 struct Broken : mnv3::SmallArch {
@@ -10,7 +10,7 @@ struct Broken : mnv3::SmallArch {
 #else
   static constexpr int channels = 1;
 #endif
-  static constexpr mnv3::Input input{
-      .channels = channels, .mean = mnv3::imagenet_mean, .std = mnv3::imagenet_std};
+  static constexpr mnv3::Settings settings{
+      .input{.channels = channels, .mean = mnv3::imagenet_mean, .std = mnv3::imagenet_std}};
 };
 static_assert(mnv3::verify<Broken>());

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Weights of a network with a narrower classifier.
 // expect: mnv3: \[same_head\]
-// expect: checkpoint_error<mnv3::SmallArch, Other, mnv3::got<1024>, mnv3::expected<512> ?>
+// expect: checkpoint_error<mnv3::SmallArch, Other, mnv3::config::got<1024>, mnv3::config::expected<512> ?>
 #include <mnv3/config.hpp>
 
 struct Other : mnv3::SmallArch {
 #ifndef MNV3_FIXED
-  static constexpr int last_channel = 512;
+  static constexpr mnv3::Settings settings{.last_channel = 512};
 #endif
 };
 static_assert(mnv3::verify_checkpoint<mnv3::SmallArch, Other>());

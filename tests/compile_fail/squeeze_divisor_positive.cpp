@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // A squeezed width that is a multiple of 0.
 // expect: mnv3: \[squeeze_divisor_positive\]
-// expect: architecture_error<Broken, mnv3::got<0>, mnv3::expected<1> ?>
+// expect: architecture_error<Broken, mnv3::config::got<0>, mnv3::config::expected<1> ?>
 #include <mnv3/config.hpp>
 
 struct Broken : mnv3::SmallArch {
 #ifdef MNV3_FIXED
-  static constexpr mnv3::Squeeze squeeze{.divisor = 1};
+  static constexpr mnv3::Settings settings{.squeeze{.divisor = 1}};
 #else
-  static constexpr mnv3::Squeeze squeeze{.divisor = 0};
+  static constexpr mnv3::Settings settings{.squeeze{.divisor = 0}};
 #endif
 };
 static_assert(mnv3::verify<Broken>());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A dilated network ends at stride 16.
 // expect: mnv3: \[stride_exists\]
-// expect: tap_error<mnv3::RvmArch, mnv3::at_stride<32>, mnv3::available<2, 4, 8, 16> ?>
+// expect: tap_error<mnv3::RvmArch, mnv3::at_stride<32>, mnv3::config::available<2, 4, 8, 16> ?>
 #include <mnv3/config.hpp>
 
 #ifdef MNV3_FIXED

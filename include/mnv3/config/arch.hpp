@@ -43,10 +43,16 @@ struct Definition {
 
 namespace config::detail {
 
-/// Converts to any base class of `Arch`, and finds the settings of the one that is an architecture.
+/// What the base classes of an architecture have.
+struct BaseSettings {
+  const Settings* found = nullptr;
+  int count = 0;  ///< More than one: nobody could tell which of them count.
+};
+
+/// Converts to any base class of an architecture, and finds the settings of those that have some.
 template <class Arch>
 struct BaseProbe {
-  const Settings** found;
+  BaseSettings* bases;
 
   template <class Base>
   requires(std::is_base_of_v<Base, Arch> && !std::is_same_v<Base, Arch>) constexpr operator Base()
@@ -62,25 +68,26 @@ inline constexpr bool has_bases<Arch, std::index_sequence<I...>> = requires(Base
   Arch{(static_cast<void>(I), probe)...};
 };
 
-/// The settings of a base class of `Arch`, or null.
-template <class Arch>
-constexpr const Settings* base_settings() {
-  const Settings* found = nullptr;
-  const BaseProbe<Arch> probe{&found};
-  if constexpr (has_bases<Arch, std::make_index_sequence<3>>)
-    static_cast<void>(Arch{probe, probe, probe});
-  else if constexpr (has_bases<Arch, std::make_index_sequence<2>>)
-    static_cast<void>(Arch{probe, probe});
-  else if constexpr (has_bases<Arch, std::make_index_sequence<1>>)
-    static_cast<void>(Arch{probe});
-  return found;
+/// The settings of the base classes of `Arch`, of which it has at most `Most`.
+template <class Arch, std::size_t Most = 8>
+constexpr BaseSettings base_settings() {
+  using Indices = std::make_index_sequence<Most>;
+  if constexpr (Most > 0 && !has_bases<Arch, Indices>) {
+    return base_settings<Arch, Most - 1>();
+  } else {
+    BaseSettings bases;
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      static_cast<void>(Arch{(static_cast<void>(I), BaseProbe<Arch>{&bases})...});
+    }(Indices{});
+    return bases;
+  }
 }
 
 /// The settings of `Arch` and, where these give nothing, of what it derives from.
 template <class Arch>
 inline constexpr Settings settings_of = [] {
   if constexpr (has_settings<Arch>) {
-    const Settings* base = base_settings<Arch>();
+    const Settings* base = base_settings<Arch>().found;
     return base != nullptr ? inherited(Arch::settings, *base) : Arch::settings;
   } else {
     return Settings{};
@@ -91,7 +98,10 @@ template <class Arch>
 template <class Base>
 requires(std::is_base_of_v<Base, Arch> &&
          !std::is_same_v<Base, Arch>) constexpr BaseProbe<Arch>::operator Base() const {
-  if constexpr (has_settings<Base>) *found = &settings_of<Base>;
+  if constexpr (has_settings<Base>) {
+    bases->found = &settings_of<Base>;
+    ++bases->count;
+  }
   return Base{};
 }
 

@@ -77,6 +77,8 @@ constexpr Verdict check_declaration() {
     return {.rule = Rule::members_in_settings};
   } else if constexpr (!architecture<Arch>) {
     return {.rule = Rule::members_are_static};
+  } else if constexpr (config::detail::base_settings<Arch>().count > 1) {
+    return {.rule = Rule::settings_from_one_base};
   } else if constexpr (requires { Arch::settings; }) {
     if constexpr (!has_settings<Arch>) return {.rule = Rule::settings_are_settings};
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/block.hpp>
+#include <mnv3/config/channels.hpp>
 #include <mnv3/config/geometry.hpp>
 
 // How a depth multiplier repeats the rows of a table.
@@ -57,7 +59,7 @@ struct DeepenedRows {
     const auto count = static_cast<int>(net.blocks.size());
     for (int begin = 1; begin <= count;) {
       int end = begin + 1;
-      while (end <= count && stage_of(net, end) == stage_of(net, begin)) ++end;
+      while (end <= count && !begins_stage(net, end)) ++end;
       add_stage(net.blocks.subspan(static_cast<std::size_t>(begin - 1),
                                    static_cast<std::size_t>(end - begin)));
       begin = end;
@@ -88,8 +90,10 @@ struct DeepenedRows {
   constexpr void add(InvertedResidualConfig row, std::int64_t times) {
     for (std::int64_t i = 0; i < times; ++i) {
       if (i > 0) {
-        row.expanded_channels = static_cast<int>(std::int64_t{row.expanded_channels} *
-                                                 row.out_channels / row.input_channels);
+        row.expanded_channels = has_expansion(row)
+                                    ? make_divisible(static_cast<double>(row.out_channels) *
+                                                     row.expanded_channels / row.input_channels)
+                                    : row.out_channels;
         row.input_channels = row.out_channels;
         row.stride = 1;
       }

@@ -30,14 +30,19 @@ constexpr const InvertedResidualConfig& row_of(const Definition& net, int featur
   return net.blocks[static_cast<std::size_t>(feature - 1)];
 }
 
+/// Whether a stage begins with `features.<feature>`, which must be a block.
+constexpr bool begins_stage(const Definition& net, int feature) {
+  if (feature == 1) return true;
+  const auto i = static_cast<std::size_t>(feature - 1);
+  if (!net.settings.stages.empty()) return net.settings.stages[i] != net.settings.stages[i - 1];
+  return net.blocks[i].stride != 1 ||
+         net.blocks[i].out_channels != net.blocks[i - 1].out_channels;
+}
+
 /// The stage of `features.<feature>`, which must be a block: what timm's names tell.
 constexpr int stage_of(const Definition& net, int feature) {
-  if (!net.settings.stages.empty())
-    return net.settings.stages[static_cast<std::size_t>(feature - 1)];
   int stage = 0;
-  for (int i = 2; i <= feature; ++i)
-    stage += row_of(net, i).stride != 1 ||
-             row_of(net, i).out_channels != row_of(net, i - 1).out_channels;
+  for (int i = 2; i <= feature; ++i) stage += begins_stage(net, i);
   return stage;
 }
 

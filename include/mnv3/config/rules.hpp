@@ -33,6 +33,8 @@ namespace mnv3 {
        "no constructor")                                                                           \
   RULE(settings_are_settings,                                                                      \
        "`settings` must be `static constexpr mnv3::Settings settings{...}`")                       \
+  RULE(settings_from_one_base,                                                                     \
+       "only one base class of an architecture may have `settings`")                               \
   RULE(members_in_settings,                                                                        \
        "this member belongs into `static constexpr mnv3::Settings settings{.num_classes = 10}`, "  \
        "under the name that `mnv3::Settings` has for it")
@@ -247,16 +249,17 @@ constexpr Verdict check_taps(const Definition& net, std::span<const TapRequest> 
   for (int i = 0; i < static_cast<int>(requests.size()); ++i) {
     const TapRequest& request = requests[static_cast<std::size_t>(i)];
     const int position = position_of(net, request);
+    const int got = request.value + request.stride.height;  // one of them is 0
     if (position < 0) {
       const Rule rule = request.kind == TapRequest::Kind::after       ? Rule::feature_exists
                         : request.kind == TapRequest::Kind::expansion ? Rule::expansion_exists
                                                                       : Rule::stride_exists;
-      return {rule, i, request.value, 0};
+      return {rule, i, got, 0};
     }
     if (net.has_own_block && request.kind == TapRequest::Kind::expansion)
-      return {Rule::blocks_known, i, request.value, 0};
-    if (position == previous) return {Rule::taps_differ, i, request.value, 0};
-    if (position < previous) return {Rule::taps_ascend, i, request.value, 0};
+      return {Rule::blocks_known, i, got, 0};
+    if (position == previous) return {Rule::taps_differ, i, got, 0};
+    if (position < previous) return {Rule::taps_ascend, i, got, 0};
     previous = position;
   }
   return {};

@@ -12,8 +12,8 @@
 #include <mnv3/config/settings.hpp>
 #include <mnv3/config/transform.hpp>
 
-/// timm's MobileNetV3s and LCNets under timm's own names. Only mobilenetv3_large_075 has no published
-/// weights.
+/// timm's MobileNetV3s and LCNets under timm's own names. Only mobilenetv3_large_075 has no
+/// published weights.
 ///
 /// Source  timm 1.0.29 models/mobilenetv3.py L511-670, L1281-1380.
 namespace mnv3::timm {
@@ -92,10 +92,15 @@ struct LCNet {
     return rows;
   }();
   static constexpr auto stage_of_row = std::to_array({0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 5, 5});
-  static constexpr Settings settings{.closing_layers = 0, .stages = stage_of_row};
+  static constexpr Settings settings{
+      .squeeze{.divisor = 1}, .closing_layers = 0, .stages = stage_of_row};
 };
-struct lcnet_050 : Native<Width<LCNet, 50>> {};
-struct lcnet_075 : Native<Width<LCNet, 75>> {};
+/// Its stem is as narrow as the rest, whatever the width.
+template <int Percent>
+using LCNetOfWidth = WidthMult<LCNet, std::ratio<Percent, 100>, WidthRule::paper>;
+
+struct lcnet_050 : Native<LCNetOfWidth<50>> {};
+struct lcnet_075 : Native<LCNetOfWidth<75>> {};
 struct lcnet_100 : Native<LCNet> {};
 
 }  // namespace mnv3::timm

@@ -202,19 +202,29 @@ struct DepthMult : Arch {
                                          definition_of<Arch>.settings.closing_layers)};
 };
 
-/// `Arch`, whose table must not be dilated yet, with an output stride of 8 or 16, or of 32 as it
-/// is: `OutputStride<LargeArch, 8, DilationRule::timm>`.
+namespace config::detail {
+
+/// The rows of `OutputStride`. A function refuses them, as a class that does not compile is no
+/// architecture, either, to clang.
 template <architecture Arch, int Stride, DilationRule Rule>
-struct OutputStride : Arch {
+constexpr auto rows_with_output_stride() {
   static_assert(Stride == 8 || Stride == 16 || Stride == 32,
                 "mnv3: the output stride must be 8, 16 or 32");
-  static_assert(std::ranges::all_of(Arch::blocks,
-                                    [](const auto& row) { return row.dilation == 1; }),
+  static_assert(std::ranges::all_of(Arch::blocks, [](const auto& row) { return row.dilation == 1; }),
                 "mnv3: the table is dilated already; give OutputStride the plain architecture");
   static_assert(
       std::ranges::all_of(Arch::blocks, [](const auto& row) { return row.stride.is_square(); }),
       "mnv3: the table has strides that differ between the axes; say its dilations there");
-  static constexpr auto blocks = mnv3::with_output_stride(Arch::blocks, Stride, Rule);
+  return mnv3::with_output_stride(Arch::blocks, Stride, Rule);
+}
+
+}  // namespace config::detail
+
+/// `Arch`, whose table must not be dilated yet, with an output stride of 8 or 16, or of 32 as it
+/// is: `OutputStride<LargeArch, 8, DilationRule::timm>`.
+template <architecture Arch, int Stride, DilationRule Rule>
+struct OutputStride : Arch {
+  static constexpr auto blocks = config::detail::rows_with_output_stride<Arch, Stride, Rule>();
   static constexpr Settings settings{.stages = config::detail::stages_of<Arch>};
 };
 
@@ -231,9 +241,10 @@ struct Minimalistic : Arch {
 template <architecture Arch, Activation From, Activation To>
 struct WithActivation : Arch {
   static constexpr auto blocks = mnv3::with_activation(Arch::blocks, From, To);
-  static constexpr Settings settings{.activation = definition_of<Arch>.settings.activation == From
-                                                       ? To
-                                                       : definition_of<Arch>.settings.activation};
+  static constexpr Settings settings{
+      .activation = definition_of<Arch>.settings.activation == From
+                        ? To
+                        : definition_of<Arch>.settings.activation.value()};
 };
 
 }  // namespace mnv3

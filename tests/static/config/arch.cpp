@@ -2,7 +2,6 @@
 #include <mnv3/config/arch.hpp>
 
 #include <array>
-#include <vector>
 
 #include <mnv3/config/architectures.hpp>
 
@@ -10,6 +9,7 @@ namespace {
 
 using mnv3::definition_of;
 using mnv3::InvertedResidualConfig;
+using mnv3::Settings;
 
 // A table is all it takes.
 struct Tiny {
@@ -39,19 +39,13 @@ static_assert(!mnv3::architecture<OtherRows>);
 static_assert(!mnv3::architecture<NotATable>);
 static_assert(!mnv3::architecture<int>);
 
-// What is not given has torchvision's defaults.
-constexpr mnv3::Settings defaults = definition_of<Tiny>.settings;
-static_assert(defaults.input.channels == 3);
-static_assert(!defaults.input.normalized_inside());
-static_assert(defaults.num_classes == 1000);
-static_assert(defaults.last_channel == 1280);
-static_assert(defaults.dropout == 0.2);
-static_assert(defaults.batch_norm_eps == 0.001);
-static_assert(defaults.batch_norm_momentum == 0.01);
+// A table says nothing else: all settings are torchvision's.
+static_assert(!definition_of<Tiny>.settings.num_classes.is_given());
+static_assert(definition_of<Tiny>.settings.num_classes == 1000);
 
-// What is given counts, one member at a time, and inheriting keeps the rest.
+// What is given counts, and inheriting keeps the rest, the table too.
 struct TenClasses : mnv3::SmallArch {
-  static constexpr int num_classes = 10;
+  static constexpr Settings settings{.num_classes = 10};
 };
 static_assert(definition_of<TenClasses>.settings.num_classes == 10);
 static_assert(definition_of<TenClasses>.settings.last_channel == 1024);
@@ -59,49 +53,83 @@ static_assert(definition_of<TenClasses>.blocks.data() ==
               definition_of<mnv3::SmallArch>.blocks.data());
 static_assert(definition_of<mnv3::SmallArch>.settings.num_classes == 1000);
 
-struct Everything : Tiny {
-  static constexpr mnv3::Input input{.channels = 4};
-  static constexpr int num_classes = 2;
-  static constexpr int last_channel = 64;
-  static constexpr double dropout = 0.5;
-  static constexpr double batch_norm_eps = 1e-5;
-  static constexpr double batch_norm_momentum = 0.1;
+// Through two levels, the middle one of which gives something else.
+struct Regularised : TenClasses {
+  static constexpr Settings settings{.dropout = 0.5};
 };
-constexpr mnv3::Settings given = definition_of<Everything>.settings;
-static_assert(given.input.channels == 4);
-static_assert(given.num_classes == 2);
-static_assert(given.last_channel == 64);
-static_assert(given.dropout == 0.5);
-static_assert(given.batch_norm_eps == 1e-5);
-static_assert(given.batch_norm_momentum == 0.1);
+struct Hundred : Regularised {
+  static constexpr Settings settings{.num_classes = 100};
+};
+static_assert(definition_of<Regularised>.settings.num_classes == 10);
+static_assert(definition_of<Hundred>.settings.num_classes == 100);
+static_assert(definition_of<Hundred>.settings.dropout == 0.5);
+static_assert(definition_of<Hundred>.settings.last_channel == 1024);
 
-// The stem, a feature for each row, the closing convolution.
-constexpr const mnv3::Definition& tiny = definition_of<Tiny>;
-static_assert(feature_count(tiny) == 4);
-static_assert(feature_count(definition_of<mnv3::LargeArch>) == 17);
-static_assert(feature_count(definition_of<mnv3::SmallArch>) == 13);
-static_assert(!is_block(tiny, -1));
-static_assert(!is_block(tiny, 0));
-static_assert(is_block(tiny, 1));
-static_assert(is_block(tiny, 2));
-static_assert(!is_block(tiny, 3));
-static_assert(row_of(tiny, 1) == Tiny::blocks[0]);
-static_assert(row_of(tiny, 2) == Tiny::blocks[1]);
+// Through one that says nothing itself, with a table or without.
+struct Renamed : Hundred {};
+struct OtherTable : Hundred {
+  static constexpr auto blocks = Tiny::blocks;
+};
+static_assert(definition_of<Renamed>.settings.num_classes == 100);
+static_assert(definition_of<Renamed>.settings.last_channel == 1024);
+static_assert(definition_of<OtherTable>.settings.dropout == 0.5);
+static_assert(definition_of<OtherTable>.blocks.size() == 2);
+struct Renamed10 : Renamed {
+  static constexpr Settings settings{.num_classes = 10};
+};
+static_assert(definition_of<Renamed10>.settings.num_classes == 10);
+static_assert(definition_of<Renamed10>.settings.dropout == 0.5);
 
-static_assert(output_channels(tiny, 0) == 8);
-static_assert(output_channels(tiny, 1) == 8);
-static_assert(output_channels(tiny, 2) == 12);
-static_assert(output_channels(tiny, 3) == 72, "six times the last block's");
-static_assert(output_stride(tiny, 0) == 2);
-static_assert(output_stride(tiny, 1) == 2);
-static_assert(output_stride(tiny, 2) == 4);
-static_assert(output_stride(tiny, 3) == 4);
+// Beside other bases, whatever their order.
+struct Mixin {};
+struct SecondMixin {};
+struct ThirdMixin {};
+struct AfterMixin : Mixin, Hundred {
+  static constexpr Settings settings{.closing_layers = 2};
+};
+struct BeforeMixin : Hundred, Mixin {
+  static constexpr Settings settings{.closing_layers = 2};
+};
+struct BetweenMixins : Mixin, Hundred, SecondMixin {
+  static constexpr Settings settings{.closing_layers = 2};
+};
+struct AfterThree : Mixin, SecondMixin, ThirdMixin, Hundred {
+  static constexpr Settings settings{.closing_layers = 2};
+};
+template <class Arch>
+constexpr bool keeps_what_hundred_has = definition_of<Arch>.settings.num_classes == 100 &&
+                                        definition_of<Arch>.settings.dropout == 0.5 &&
+                                        definition_of<Arch>.settings.last_channel == 1024 &&
+                                        definition_of<Arch>.settings.closing_layers == 2;
+static_assert(keeps_what_hundred_has<AfterMixin>);
+static_assert(keeps_what_hundred_has<BeforeMixin>);
+static_assert(keeps_what_hundred_has<BetweenMixins>);
+static_assert(keeps_what_hundred_has<AfterThree>);
 
-// A definition can also be made at run time; the same functions serve it.
-constexpr int stride_of_run_time_table() {
-  const std::vector<InvertedResidualConfig> rows(3, {8, 3, 16, 8, false, mnv3::Activation::RE, 2});
-  return output_stride(mnv3::Definition{rows}, 4);
-}
-static_assert(stride_of_run_time_table() == 16);
+// The rows' own `width_mult` is carried out, and only where there is one.
+struct Pasted {
+  static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
+      {16, 3, 16, 24, false, mnv3::Activation::RE, 1, 1, 0.5},
+      {16, 3, 64, 24, false, mnv3::Activation::RE, 2, 1, 1.0},
+  });
+};
+static_assert(definition_of<Pasted>.blocks[0] ==
+              InvertedResidualConfig{8, 3, 8, 16, false, mnv3::Activation::RE, 1});
+static_assert(definition_of<Pasted>.blocks[1] == Pasted::blocks[1]);
+static_assert(definition_of<Tiny>.blocks.data() == Tiny::blocks.data());
+
+// A block of one's own is a template on rows.
+struct OwnBlock : Tiny {
+  template <InvertedResidualConfig Row>
+  class block {};
+};
+struct NoRowInBlock : Tiny {
+  template <int I>
+  class block {};
+};
+static_assert(mnv3::has_own_block<OwnBlock>);
+static_assert(!mnv3::has_own_block<Tiny>);
+static_assert(!mnv3::has_own_block<NoRowInBlock>);
+static_assert(!mnv3::has_own_block<int>);
 
 }  // namespace

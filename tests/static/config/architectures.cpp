@@ -24,7 +24,8 @@ constexpr int first_wrong(const mnv3::Definition& net, const std::array<Output, 
   if (feature_count(net) != static_cast<int>(N)) return -2;
   for (int i = 0; i < static_cast<int>(N); ++i) {
     const Output& output = outputs[static_cast<std::size_t>(i)];
-    if (output_channels(net, i) != output.channels || 224 / output_stride(net, i) != output.side)
+    if (output_channels(net, i) != output.channels ||
+        224 / output_stride(net, i).height != output.side)
       return i;
   }
   return -1;  // none
@@ -83,7 +84,7 @@ static_assert(RvmArch::blocks[14] ==
 static_assert(output_stride(definition_of<RvmArch>, 12) == 16);
 static_assert(output_stride(definition_of<RvmArch>, 13) == 16, "dilated instead of strided");
 static_assert(output_stride(definition_of<RvmArch>, 16) == 16);
-static_assert(RvmArch::input.normalized_inside());
+static_assert(definition_of<RvmArch>.settings.input.normalized_inside());
 static_assert(!definition_of<LargeArch>.settings.input.normalized_inside());
 
 }  // namespace

@@ -116,6 +116,47 @@ static_assert(mac_count<LargeArch>(131, 97) == 72'180'920);
 static_assert(mac_count<SmallArch>(97, 131) == 20'086'664);
 static_assert(mac_count<Dilated<LargeArch>>(97, 131) == 112'614'680);
 
+// Strides of one axis. torchvision's Small, with `conv.stride = (2, 1)` in the depthwise convolutions
+// of features.4 and features.9.
+struct Recogniser : SmallArch {
+  static constexpr auto blocks = [] {
+    auto rows = SmallArch::blocks;
+    rows[3].stride = {2, 1};
+    rows[8].stride = {2, 1};
+    return rows;
+  }();
+};
+static_assert(parameter_count<Recogniser>() == 2'542'856);
+static_assert(mac_count<Recogniser>(32, 320) == 27'444'096);
+static_assert(mac_count<Recogniser>(33, 97) == 16'211'672);
+static_assert(receptive_field(definition_of<Recogniser>, 12, Axis::height) == 639);
+static_assert(receptive_field(definition_of<Recogniser>, 3, Axis::width) == 31);
+static_assert(receptive_field(definition_of<Recogniser>, 12, Axis::width) == 31 + 8 * (8 * 4));
+
+// Norms: frozen values and none are no parameters; group norm has as many as batch norm.
+template <Norm Kind>
+struct SmallWith : SmallArch {
+  static constexpr Settings settings{.norm = Kind};
+};
+static_assert(costs_are<SmallWith<Norm::frozen_batch>>(2'530'744, 56'510'400));
+static_assert(costs_are<SmallWith<Norm::group>>(2'542'856, 56'510'400));
+static_assert(costs_are<SmallWith<Norm::none>>(2'530'744, 56'510'400));
+
+// Rows with a ninth column: torchvision's network of these three rows.
+struct NinthColumn {
+  using enum Activation;
+  static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
+      {16, 3, 16, 16, true, RE, 2, 1, 0.75},
+      {16, 3, 72, 24, false, RE, 2, 1, 0.75},
+      {24, 3, 88, 24, false, RE, 1, 1, 0.75},
+  });
+};
+static_assert(costs_are<NinthColumn>(1'478'520, 17'966'208));
+
+// Another network than MobileNetV3.
+static_assert(costs_are<MobileNetV2Arch>(3'504'872, 300'774'272));
+static_assert(mac_count<MobileNetV2Arch>(97, 131) == 97'869'952);
+
 // Only what a tap needs is counted; the last tap decides.
 static_assert(parameter_count<LargeArch, taps<after<6>>>() == 61'120);
 static_assert(parameter_count<LargeArch, taps<after<1>, after<3>, after<6>>>() == 61'120);
@@ -125,6 +166,11 @@ static_assert(parameter_count<LargeArch>() - parameter_count<LargeArch, taps<emb
 static_assert(parameter_count<LargeArch, taps<embedding>>() -
                   parameter_count<LargeArch, taps<after<16>>>() ==
               960 * 1280 + 1280);
+static_assert(parameter_count<LargeArch, taps<pooled>>() ==
+              parameter_count<LargeArch, taps<after<16>>>());
+static_assert(parameter_count<MobileNetV2Arch>() -
+                  parameter_count<MobileNetV2Arch, taps<embedding>>() ==
+              1280 * 1000 + 1000);
 static_assert(parameter_count<LargeArch, taps<expansion<13>>>() -
                   parameter_count<LargeArch, taps<after<12>>>() ==
               112 * 672 + 2 * 672);
@@ -134,7 +180,7 @@ static_assert(mac_count<LargeArch, taps<expansion<13>>>(224, 224) -
 
 // More channels come in: only the stem changes.
 struct FourChannels : LargeArch {
-  static constexpr Input input{.channels = 4};
+  static constexpr Settings settings{.input{.channels = 4}};
 };
 static_assert(parameter_count<FourChannels>() - parameter_count<LargeArch>() == 16 * 3 * 3);
 

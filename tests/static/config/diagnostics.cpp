@@ -19,13 +19,14 @@ static_assert(verify_taps<RvmArch, taps<after<1>, after<3>, after<6>, after<16>>
 static_assert(verify_taps<LargeArch, taps<expansion<13>, at_stride<32>, embedding, logits>>());
 
 // A tap that does not exist is answered with all that do.
-static_assert(std::is_same_v<detail::available_for<LargeArch, after<99>>,
-                             available<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>>);
 static_assert(
-    std::is_same_v<detail::available_for<LargeArch, at_stride<64>>, available<2, 4, 8, 16, 32>>);
-static_assert(
-    std::is_same_v<detail::available_for<RvmArch, first_at_stride<32>>, available<2, 4, 8, 16>>);
-static_assert(std::is_same_v<detail::available_for<SmallArch, expansion<0>>,
-                             available<2, 3, 4, 5, 6, 7, 8, 9, 10, 11>>);
+    std::is_same_v<config::detail::available_for<LargeArch, after<99>>,
+                   config::available<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>>);
+static_assert(std::is_same_v<config::detail::available_for<LargeArch, at_stride<64>>,
+                             config::available<2, 4, 8, 16, 32>>);
+static_assert(std::is_same_v<config::detail::available_for<RvmArch, first_at_stride<32>>,
+                             config::available<2, 4, 8, 16>>);
+static_assert(std::is_same_v<config::detail::available_for<SmallArch, expansion<0>>,
+                             config::available<2, 3, 4, 5, 6, 7, 8, 9, 10, 11>>);
 
 }  // namespace

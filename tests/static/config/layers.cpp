@@ -11,7 +11,6 @@ using namespace mnv3;  // a test of nearly every name in the header
 
 constexpr const Definition& large = definition_of<LargeArch>;
 constexpr const Definition& small = definition_of<SmallArch>;
-constexpr const Definition& rvm = definition_of<RvmArch>;
 
 // The stem.
 static_assert(stem_of(large).in_channels == 3);
@@ -20,9 +19,14 @@ static_assert(stem_of(large).kernel == 3);
 static_assert(stem_of(large).stride == 2);
 static_assert(stem_of(large).activation == Activation::HS);
 struct FourChannels : SmallArch {
-  static constexpr Input input{.channels = 4};
+  static constexpr Settings settings{.input{.channels = 4}};
 };
 static_assert(stem_of(definition_of<FourChannels>).in_channels == 4);
+
+// All that is not a block has one activation.
+constexpr Definition swish{LargeArch::blocks, {.activation = Activation::SiLU}};
+static_assert(stem_of(swish).activation == Activation::SiLU);
+static_assert(closing_of(swish, 16).activation == Activation::SiLU);
 
 // The layers of a block.
 constexpr InvertedResidualConfig row = LargeArch::blocks[3];  // 24 -> 72 -> 40, 5x5, stride 2
@@ -41,54 +45,51 @@ static_assert(depthwise_of(row, Settings{}).activation == Activation::RE);
 static_assert(projection_of(row).in_channels == 72);
 static_assert(projection_of(row).out_channels == 40);
 static_assert(projection_of(row).kernel == 1);
-static_assert(!projection_of(row).activation, "the projection is linear");
+static_assert(projection_of(row).activation == Activation::none, "the projection is linear");
 
-// The closing convolution is a hard-swish, also behind rows that are not.
+// A projection has an activation where the row says so.
+constexpr InvertedResidualConfig lcnet_row{32, 3, 32,  64,    false, Activation::HS,
+                                           2,  1, 1.0, false, false, Activation::HS};
+static_assert(projection_of(lcnet_row).activation == Activation::HS);
+
+// Strides of one axis stay there.
+constexpr InvertedResidualConfig flat_row{24, 5, 72, 40, true, Activation::RE, {2, 1}};
+static_assert(depthwise_of(flat_row, Settings{}).stride == Stride{2, 1});
+static_assert(expansion_of(flat_row).stride == 1 && projection_of(flat_row).stride == 1);
+
+// Padding is of the convolutions that have any.
+constexpr Settings same{.padding = Padding::same};
+static_assert(depthwise_of(row, same).padding == Padding::same);
+static_assert(stem_of({LargeArch::blocks, same}).padding == Padding::same);
+
+// Squeezing divides first and rounds then, to at least 8. Numbers of torchvision's
+// `_make_divisible(channels // ratio, 8)`.
+constexpr Squeeze by_ratio(int ratio) { return {.ratio = ratio}; }
+constexpr int squeezed(int expanded, Squeeze squeeze = {}) {
+  return squeeze_channels({8, 3, expanded, 8, true, Activation::RE, 1}, squeeze);
+}
+static_assert(squeezed(16) == 8, "16 // 4 is 4, rounded up to 8");
+static_assert(squeezed(72) == 24, "72 // 4 is 18, which must not fall to 16");
+static_assert(squeezed(120) == 32, "120 // 4 is 30");
+static_assert(squeezed(960) == 240);
+static_assert(squeezed(107) == 24, "107 // 4 is 26, which is 24 after rounding; 26.75 would be 32");
+static_assert(squeezed(72, by_ratio(2)) == 40);
+static_assert(squeezed(107, by_ratio(3)) == 32);
+static_assert(squeezed(16, by_ratio(8)) == 8);
+static_assert(squeezed(576, by_ratio(8)) == 72);
+static_assert(squeezed(72, {.divisor = 1}) == 18);
+static_assert(squeezed(107, {.divisor = 4, .ratio = 3}) == 36);
+
+// Between the two convolutions of a squeeze: ReLU, or what the block has.
+constexpr InvertedResidualConfig swish_row = SmallArch::blocks[3];
+static_assert(squeeze_activation(swish_row, {}) == Activation::RE);
+static_assert(squeeze_activation(swish_row, {.block_activation = true}) == Activation::HS);
+
+// The closing convolution is a hard-swish, also after rows that are not.
 static_assert(closing_of(large, 16).in_channels == 160);
 static_assert(closing_of(large, 16).out_channels == 960);
 static_assert(closing_of(small, 12).out_channels == 576);
 static_assert(closing_of(large, 16).activation == Activation::HS);
-
-// Padding keeps the size at stride 1, whatever the dilation, and halves it, rounded up, at
-// stride 2.
-static_assert(padding_of(stem_of(large)) == 1);
-static_assert(padding_of(expansion_of(row)) == 0);
-static_assert(padding_of(depthwise_of(row, Settings{})) == 2);
-static_assert(padding_of(depthwise_of(RvmArch::blocks[12], Settings{})) == 4, "5x5, dilated by 2");
-static_assert(depthwise_of(RvmArch::blocks[12], Settings{}).stride == 1);
-static_assert(depthwise_of(RvmArch::blocks[12], Settings{}).dilation == 2);
-constexpr bool sizes_are_kept_or_halved() {
-  for (std::int64_t size = 1; size <= 70; ++size) {
-    for (const Definition* net : {&large, &small, &rvm})
-      for (const InvertedResidualConfig& r : net->blocks) {
-        const int stride = depthwise_stride(r);
-        if (output_size(depthwise_of(r, Settings{}), size) != (size + stride - 1) / stride)
-          return false;
-        if (output_size(projection_of(r), size) != size) return false;
-      }
-    if (output_size(stem_of(large), size) != (size + 1) / 2) return false;
-  }
-  return true;
-}
-static_assert(sizes_are_kept_or_halved());
-
-// Positions ascend in running order: inside a feature before its end, the classifier at the end.
-static_assert(position_after(0) < position_of_expansion(1));
-static_assert(position_of_expansion(1) < position_after(1));
-static_assert(position_after(feature_count(large) - 1) < position_of_embedding(large));
-static_assert(position_of_embedding(large) < position_of_logits(large));
-constexpr bool positions_ascend(const Definition& net) {
-  int previous = -1;
-  bool ascend = true;
-  for_each_layer(net, [&](const Layer& layer) {
-    ascend = ascend && layer.position >= previous;
-    previous = layer.position;
-  });
-  return ascend && previous == position_of_logits(net);
-}
-static_assert(positions_ascend(large));
-static_assert(positions_ascend(small));
-static_assert(positions_ascend(rvm));
 
 // Layers by kind, as in torchvision: 46 convolutions with batch norm and 8 squeezes, or 34 and 9.
 constexpr int count_of(const Definition& net, Layer::Kind kind) {
@@ -102,6 +103,28 @@ static_assert(count_of(large, Layer::Kind::linear) == 2);
 static_assert(count_of(small, Layer::Kind::conv_norm_activation) == 34);
 static_assert(count_of(small, Layer::Kind::squeeze_excitation) == 9);
 static_assert(count_of(small, Layer::Kind::linear) == 2);
+
+// As many closing convolutions as are wanted, the further ones as wide as the first.
+constexpr Definition closed_twice{LargeArch::blocks,
+                                  {.closing_layers = 2, .closing_channels = 512}};
+static_assert(closing_of(closed_twice, 16).in_channels == 160);
+static_assert(closing_of(closed_twice, 16).out_channels == 512);
+static_assert(closing_of(closed_twice, 17).in_channels == 512);
+static_assert(closing_of(closed_twice, 17).out_channels == 512);
+static_assert(count_of(closed_twice, Layer::Kind::conv_norm_activation) == 47);
+constexpr Definition not_closed{LargeArch::blocks, {.closing_layers = 0}};
+static_assert(count_of(not_closed, Layer::Kind::conv_norm_activation) == 45);
+
+// The children of the classifier: Linear, activation, dropout, Linear; or, as torchvision's
+// MobileNetV2 has them, dropout and Linear.
+static_assert(classifier_slots({}).hidden == 0 && classifier_slots({}).activation == 1);
+static_assert(classifier_slots({}).dropout == 2 && classifier_slots({}).output == 3);
+constexpr ClassifierSlots without_hidden = classifier_slots({.hidden_layer = false});
+static_assert(without_hidden.hidden == -1 && without_hidden.activation == -1);
+static_assert(without_hidden.dropout == 0 && without_hidden.output == 1);
+constexpr Definition flat{SmallArch::blocks, {.hidden_layer = false}};
+static_assert(count_of(flat, Layer::Kind::linear) == 1);
+constexpr Definition unbiased{SmallArch::blocks, {.hidden_bias = false}};
 
 // The layer at a place, by its name.
 constexpr Layer layer_named(const Definition& net, std::string_view name) {
@@ -130,49 +153,11 @@ static_assert(layer_named(large, "classifier.0").conv.in_channels == 960);
 static_assert(layer_named(large, "classifier.0").conv.out_channels == 1280);
 static_assert(layer_named(large, "classifier.3").conv.out_channels == 1000);
 static_assert(layer_named(small, "classifier.0").conv.in_channels == 576);
-
-// Zeros at the sides. TensorFlow's: as its `SAME` is documented; the input size decides at stride 2.
-constexpr Conv2dNormActivationConfig same(int kernel, int stride, int dilation = 1) {
-  return {.in_channels = 8,
-          .out_channels = 8,
-          .kernel = kernel,
-          .stride = stride,
-          .dilation = dilation,
-          .padding = Padding::same};
-}
-static_assert(side_padding(same(3, 2), 224) == SidePadding{0, 1});
-static_assert(side_padding(same(3, 2), 7) == SidePadding{1, 1});
-static_assert(side_padding(same(5, 2), 28) == SidePadding{1, 2});
-static_assert(side_padding(same(5, 2), 15) == SidePadding{2, 2});
-static_assert(side_padding(same(5, 2), 1) == SidePadding{2, 2});
-static_assert(side_padding(same(7, 2), 2) == SidePadding{2, 3});
-static_assert(side_padding(same(3, 1), 14) == SidePadding{1, 1});
-static_assert(side_padding(same(5, 1, 2), 14) == SidePadding{4, 4});
-static_assert(side_padding(same(1, 2), 14) == SidePadding{0, 0});
-static_assert(side_padding(stem_of(large), 224) == SidePadding{1, 1});
-// The kernels leave room for a symmetric convolution and shift it: never more zeros than that, and
-// the last output must not reach further than its zeros.
-constexpr bool fits_symmetric_room() {
-  for (const int kernel : {1, 3, 5, 7})
-    for (const int stride : {1, 2})
-      for (const int dilation : {1, 2, 3})
-        for (std::int64_t size = 1; size < 40; ++size) {
-          const auto c = same(kernel, stride, dilation);
-          const SidePadding p = side_padding(c, size);
-          const std::int64_t end = (output_size(c, size) - 1) * stride - p.before +
-                                   (kernel - 1) * std::int64_t{dilation} + 1;
-          if (p.before > padding_of(c) || p.after > padding_of(c) || end > size + p.after)
-            return false;
-        }
-  return true;
-}
-static_assert(fits_symmetric_room());
-
-// Names are put together from texts and numbers of any length.
-static_assert((Name{} + "features." + 0).view() == "features.0");
-static_assert((Name{} + "features." + 10 + ".block." + 3).view() == "features.10.block.3");
-static_assert((Name{} + 1207).view() == "1207");
-static_assert(Name{}.view().empty());
-static_assert(std::string_view(Name{} + "a") == "a");
+static_assert(layer_named(flat, "classifier.1").conv.in_channels == 576);
+static_assert(layer_named(flat, "classifier.1").role == Layer::Role::output);
+static_assert(layer_named(not_closed, "classifier.0").conv.in_channels == 160);
+static_assert(!layer_named(unbiased, "classifier.0").has_bias);
+static_assert(layer_named(unbiased, "classifier.3").has_bias);
+static_assert(layer_named(swish, "classifier.0").conv.activation == Activation::SiLU);
 
 }  // namespace

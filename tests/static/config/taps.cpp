@@ -66,7 +66,14 @@ static_assert(info<SmallArch, expansion<9>>.stride == 16);
 static_assert(info<LargeArch, expansion<2>>.channels == 64);
 static_assert(info<LargeArch, expansion<2>>.stride == 2);
 
-// The classifier's two have no feature and no stride.
+// What comes after the features has no feature and no stride.
+static_assert(info<LargeArch, pooled> ==
+              TapInfo{.feature = -1,
+                      .channels = 960,
+                      .stride = 0,
+                      .position = position_of_pooled(definition_of<LargeArch>)});
+static_assert(info<LargeArch, pooled>.position > info<LargeArch, after<16>>.position);
+static_assert(info<LargeArch, pooled>.position < info<LargeArch, embedding>.position);
 static_assert(info<LargeArch, embedding>.feature == -1);
 static_assert(info<LargeArch, embedding>.channels == 1280);
 static_assert(info<LargeArch, embedding>.stride == 0);
@@ -74,6 +81,42 @@ static_assert(info<LargeArch, logits>.feature == -1);
 static_assert(info<LargeArch, logits>.channels == 1000);
 static_assert(info<SmallArch, embedding>.channels == 1024);
 static_assert(info<LargeArch, embedding>.position < info<LargeArch, logits>.position);
+
+// Without a hidden layer, the embedding is what is pooled.
+static_assert(info<MobileNetV2Arch, embedding> == info<MobileNetV2Arch, pooled>);
+static_assert(info<MobileNetV2Arch, embedding>.channels == 1280);
+static_assert(info<MobileNetV2Arch, logits>.channels == 1000);
+struct NothingAfterBlocks : LargeArch {
+  static constexpr Settings settings{.closing_layers = 0, .hidden_layer = false};
+};
+static_assert(info<NothingAfterBlocks, pooled>.channels == 160);
+static_assert(info<NothingAfterBlocks, at_stride<32>>.feature == 15);
+
+// Strides that differ between the axes.
+struct Recogniser {
+  using enum Activation;
+  static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
+      {16, 3, 16, 16, true, RE, 2},
+      {16, 3, 72, 24, false, RE, {2, 1}},
+      {24, 3, 88, 24, false, RE, 1},
+      {24, 5, 96, 40, true, HS, {2, 1}},
+  });
+};
+static_assert(feature_of<Recogniser, at_stride<4>> == 1);
+static_assert(feature_of<Recogniser, at_stride<8, 4>> == 3);
+static_assert(feature_of<Recogniser, first_at_stride<8, 4>> == 2);
+static_assert(feature_of<Recogniser, at_stride<16, 4>> == 5);
+static_assert(info<Recogniser, at_stride<8, 4>>.stride == Stride{8, 4});
+static_assert(info<Recogniser, expansion<4>>.stride == Stride{8, 4});
+static_assert(position_of(definition_of<Recogniser>, at_stride<8>::request) == -1);
+static_assert(position_of(definition_of<Recogniser>, at_stride<4, 8>::request) == -1);
+
+// Which of several outputs is at a position.
+constexpr auto two = tap_info_of<LargeArch, taps<after<3>, embedding>>();
+static_assert(tap_index(two, position_after(3)) == 0);
+static_assert(tap_index(two, position_of_embedding(definition_of<LargeArch>)) == 1);
+static_assert(tap_index(two, position_after(4)) == -1);
+static_assert(is_tapped(two, position_after(3)) && !is_tapped(two, position_of_expansion(3)));
 
 // Without taps: the logits.
 static_assert(tap_info_of<SmallArch, taps<>>() == tap_info_of<SmallArch, taps<logits>>());

@@ -9,6 +9,8 @@
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/keys.hpp>
 
+#include "digest.hpp"
+
 // Parameters, multiply-accumulates and names are those of timm 1.0.29 (commit aa4b5850), the second
 // counted by forward hooks on Conv2d and Linear.
 
@@ -16,43 +18,11 @@ namespace {
 
 using namespace mnv3;  // a test of nearly every name in the header
 
-// FNV-1a, 64 bits, of the state dict's names and shapes, one "NAME SIZExSIZE\n" for each tensor. In
-// Python:
-//
-//   text = "".join(f"{k} {'x'.join(map(str, v.shape))}\n" for k, v in model.state_dict().items())
-//   digest = 0xcbf29ce484222325
-//   for byte in text.encode():
-//       digest = (digest ^ byte) * 0x100000001b3 % 2**64
-class Digest {
- public:
-  constexpr void add(std::string_view text) {
-    for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  }
-  constexpr void add(const Key& key) {
-    add(key.name.view());
-    add(" ");
-    for (std::size_t i = 0; i < key.rank; ++i) {
-      if (i > 0) add("x");
-      add((Name{} + static_cast<int>(key.sizes[i])).view());
-    }
-    add("\n");
-  }
-  std::uint64_t value = 0xcbf29ce484222325;
-};
-
-template <class Arch>
-constexpr std::uint64_t digest_of() {
-  Digest digest;
-  for_each_key(
-      definition_of<Arch>, [&](const Key& key) { digest.add(key); }, Names::timm);
-  return digest.value;
-}
-
 template <class Arch>
 constexpr bool is(std::int64_t parameters, std::int64_t macs, std::uint64_t digest) {
   static_assert(verify<Arch>());
   return parameter_count<Arch>() == parameters && mac_count<Arch>(224, 224) == macs &&
-         digest_of<Arch>() == digest;
+         digest_of<Arch>(Names::timm) == digest;
 }
 
 using namespace mnv3::timm;
@@ -70,12 +40,37 @@ static_assert(is<tf_mobilenetv3_small_075>(2'041'872, 43'399'344, 0x3326ce996ec9
 static_assert(is<tf_mobilenetv3_small_100>(2'542'856, 56'510'400, 0x1c3d97c71597caa8));
 static_assert(is<tf_mobilenetv3_small_minimal_100>(2'044'736, 52'288'448, 0x23501c3aafec3cd0));
 
+// LCNet, of timm's widths; the last one has no weights, and squeezed widths that are not multiples
+// of 8.
+static_assert(is<lcnet_050>(1'880'856, 44'731'008, 0xa222fca21450eb9a));
+static_assert(is<lcnet_075>(2'358'288, 94'786'496, 0xbf132ea2b1478d3b));
+static_assert(is<lcnet_100>(2'953'800, 155'700'480, 0xbae7174542ed56b5));
+static_assert(is<LCNetOfWidth<35>>(1'644'370, 27'357'832, 0x8fa4b0565fb54ace));
+
+// Depth multipliers, of timm's `_gen_mobilenet_v3(..., depth_multiplier=...)`.
+template <class Arch, int Num, int Den>
+using Deep = DepthMult<Arch, std::ratio<Num, Den>>;
+static_assert(is<Deep<LargeArch, 1, 2>>(4'246'568, 153'004'576, 0x4bec57fb4fee9a7d));
+static_assert(is<Deep<LargeArch, 3, 4>>(5'483'032, 216'589'760, 0x0682ee09b0ef0572));
+static_assert(is<Deep<LargeArch, 11, 10>>(7'650'688, 343'751'072, 0xfa241004db5c0ca2));
+static_assert(is<Deep<LargeArch, 6, 5>>(7'650'688, 343'751'072, 0xfa241004db5c0ca2));
+static_assert(is<Deep<LargeArch, 3, 2>>(8'501'032, 376'421'568, 0xa6b90b82556dffc4));
+static_assert(is<Deep<LargeArch, 2, 1>>(9'826'600, 473'066'464, 0x70c1b102af606ea0));
+static_assert(is<Deep<LargeArch, 5, 2>>(12'894'504, 646'463'040, 0xfc7f9cbf41b3f3c4));
+static_assert(is<Deep<SmallArch, 1, 2>>(2'161'696, 41'823'360, 0xc9f4f065e7e7c167));
+static_assert(is<Deep<SmallArch, 3, 4>>(2'542'856, 56'510'400, 0x1c3d97c71597caa8));
+static_assert(is<Deep<SmallArch, 11, 10>>(3'263'104, 92'641'664, 0xb130ce2bca4cef55));
+static_assert(is<Deep<SmallArch, 6, 5>>(3'263'104, 92'641'664, 0xb130ce2bca4cef55));
+static_assert(is<Deep<SmallArch, 3, 2>>(3'587'720, 102'237'760, 0xcfade5e3974fda9c));
+static_assert(is<Deep<SmallArch, 2, 1>>(3'975'760, 121'929'856, 0xdced0b5fb31c125f));
+static_assert(is<Deep<SmallArch, 5, 2>>(5'022'088, 168'729'728, 0x40ee791bf1de3dd9));
+
 // What names and shapes do not show.
 template <class Arch>
 constexpr bool has_conventions(double eps, Padding padding) {
   const Settings& s = definition_of<Arch>.settings;
-  return s.names == Names::timm && s.batch_norm_eps == eps && s.batch_norm_momentum == 0.1 &&
-         s.dropout == 0 && s.padding == padding;
+  return s.names == Names::timm && s.norm_eps == eps && s.norm_momentum == 0.1 && s.dropout == 0 &&
+         s.padding == padding;
 }
 static_assert(has_conventions<mobilenetv3_large_075>(1e-5, Padding::symmetric));
 static_assert(has_conventions<mobilenetv3_large_150d>(1e-5, Padding::symmetric));
@@ -109,14 +104,13 @@ static_assert(difference<mobilenetv3_large_150d, mobilenetv3_large_100> == Rule:
 static_assert(difference<RvmArch, LargeArch> == Rule::same_strides);
 static_assert(difference<RvmArch, Dilated<LargeArch>> == Rule::none, "the input may differ");
 struct UnroundedSqueeze : LargeArch {
-  static constexpr Squeeze squeeze{.divisor = 1};
+  static constexpr Settings settings{.squeeze{.divisor = 1}};
 };
 constexpr Verdict unrounded =
     check_checkpoint(definition_of<UnroundedSqueeze>, definition_of<LargeArch>);
 static_assert(unrounded == Verdict{Rule::same_squeezes, 3, 72 / 4, 24});
 struct TenClasses : SmallArch {
-  static constexpr int num_classes = 10;
-  static constexpr double dropout = 0.5;
+  static constexpr Settings settings{.num_classes = 10, .dropout = 0.5};
 };
 static_assert(difference<TenClasses, SmallArch> == Rule::none, "adapting is the loader's");
 

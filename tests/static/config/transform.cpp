@@ -36,8 +36,8 @@ static_assert(ReducedTail<LargeArch>::blocks[13] == Row{80, 5, 480, 80, true, HS
 static_assert(ReducedTail<LargeArch>::blocks[14] == Row{80, 5, 480, 80, true, HS, 1, 1});
 static_assert(ReducedTail<SmallArch>::blocks[8] == Row{48, 5, 288, 48, true, HS, 2, 1});
 static_assert(ReducedTail<SmallArch>::blocks[10] == Row{48, 5, 288, 48, true, HS, 1, 1});
-static_assert(ReducedTail<LargeArch>::last_channel == 640);
-static_assert(ReducedTail<SmallArch>::last_channel == 512);
+static_assert(definition_of<ReducedTail<LargeArch>>.settings.last_channel == 640);
+static_assert(definition_of<ReducedTail<SmallArch>>.settings.last_channel == 512);
 
 // Both, in either order.
 static_assert(Dilated<ReducedTail<LargeArch>>::blocks == ReducedTail<Dilated<LargeArch>>::blocks);
@@ -89,17 +89,19 @@ static_assert(first_wrong(WidthMult<SmallArch, ThreeQuarters>::blocks,
                                                  {72, 432, 72}})) == -1);
 static_assert(WidthMult<LargeArch, ThreeQuarters>::blocks[1].kernel == 3);
 static_assert(WidthMult<LargeArch, ThreeQuarters>::blocks[1].stride == 2);
-static_assert(WidthMult<LargeArch, ThreeQuarters>::last_channel == 960);
-static_assert(WidthMult<LargeArch, std::ratio<35, 100>>::last_channel == 448);
-static_assert(WidthMult<SmallArch, std::ratio<35, 100>>::last_channel == 360);
-static_assert(WidthMult<SmallArch, std::ratio<5, 4>>::last_channel == 1280);
+static_assert(definition_of<WidthMult<LargeArch, ThreeQuarters>>.settings.last_channel == 960);
+static_assert(definition_of<WidthMult<LargeArch, std::ratio<35, 100>>>.settings.last_channel ==
+              448);
+static_assert(definition_of<WidthMult<SmallArch, std::ratio<35, 100>>>.settings.last_channel ==
+              360);
+static_assert(definition_of<WidthMult<SmallArch, std::ratio<5, 4>>>.settings.last_channel == 1280);
 static_assert(WidthMult<LargeArch, std::ratio<1>>::blocks == LargeArch::blocks);
 
 // A reduced tail is halved before it is multiplied and rounded.
 using ReducedThreeQuarters = WidthMult<ReducedTail<LargeArch>, ThreeQuarters>;
 static_assert(ReducedThreeQuarters::blocks[12] == Row{88, 5, 504, 64, true, HS, 2, 1});
 static_assert(ReducedThreeQuarters::blocks[13] == Row{64, 5, 360, 64, true, HS, 1, 1});
-static_assert(ReducedThreeQuarters::last_channel == 480);
+static_assert(definition_of<ReducedThreeQuarters>.settings.last_channel == 480);
 
 // What comes out is legal.
 static_assert(check(definition_of<Dilated<SmallArch>>).ok());
@@ -110,8 +112,7 @@ static_assert(check(definition_of<ReducedThreeQuarters>).ok());
 
 // Other settings stay, whatever is wrapped around them.
 struct Grey : SmallArch {
-  static constexpr Input input{.channels = 1};
-  static constexpr int num_classes = 7;
+  static constexpr Settings settings{.input{.channels = 1}, .num_classes = 7};
 };
 constexpr Settings wrapped =
     definition_of<WidthMult<Dilated<ReducedTail<Grey>>, ThreeQuarters>>.settings;
@@ -123,8 +124,8 @@ static_assert(wrapped.last_channel == 384);
 struct Short {
   static constexpr std::array blocks{Row{16, 3, 16, 16, false, RE, 2}};
 };
-static_assert(ReducedTail<Short>::last_channel == 640);
-static_assert(WidthMult<Short, std::ratio<1, 2>>::last_channel == 640);
+static_assert(definition_of<ReducedTail<Short>>.settings.last_channel == 640);
+static_assert(definition_of<WidthMult<Short, std::ratio<1, 2>>>.settings.last_channel == 640);
 
 // Width rules: parameters, and multiply-accumulates in hundred thousands, of timm's and Keras's own
 // networks; the paper's rule is checked against arXiv:1905.02244 Table 9, which has fewer digits.

@@ -16,13 +16,13 @@ namespace mnv3::config {
 
 /// "blocks.3.1.": where timm has `features.<feature>`, which must not be the stem.
 constexpr Name timm_block(const Definition& net, int feature) {
-  const int blocks = static_cast<int>(net.blocks.size());
-  int first = feature;  // of its stage
-  if (feature > blocks)
-    first = blocks + 1;
-  else
-    while (first > 1 && stage_of(net, first - 1) == stage_of(net, feature)) --first;
-  const int stage = feature > blocks ? stage_of(net, blocks) + 1 : stage_of(net, feature);
+  int stage = 0;
+  int first = 1;  // of its stage; the closing convolutions are one, too
+  for (int i = 2; i <= feature; ++i) {
+    if (is_block(net, i) ? !begins_stage(net, i) : !is_block(net, i - 1)) continue;
+    ++stage;
+    first = i;
+  }
   return Name{} + "blocks." + stage + "." + (feature - first) + ".";
 }
 
