@@ -124,10 +124,16 @@ constexpr auto tap_info_of() {
   return info;
 }
 
+/// Which of the outputs is at this position; -1 if none is.
+constexpr int tap_index(std::span<const TapInfo> taps, int position) {
+  for (std::size_t i = 0; i < taps.size(); ++i)
+    if (taps[i].position == position) return static_cast<int>(i);
+  return -1;
+}
+
 /// Whether something at this position is one of the outputs.
 constexpr bool is_tapped(std::span<const TapInfo> taps, int position) {
-  return std::any_of(taps.begin(), taps.end(),
-                     [&](const TapInfo& tap) { return tap.position == position; });
+  return tap_index(taps, position) >= 0;
 }
 
 /// Position of the last thing that a network with these taps computes.

@@ -193,8 +193,9 @@ class FoldedNetwork {
     }
 
     void tap(int position, const torch::Tensor& x) {
-      for (std::size_t i = 0; i < tap_info.size(); ++i)
-        if (tap_info[i].position == position) outputs[i] = x.dim() == 4 ? x.contiguous(format) : x;
+      const int index = tap_index(tap_info, position);
+      if (index < 0) return;
+      outputs[static_cast<std::size_t>(index)] = x.dim() == 4 ? x.contiguous(format) : x;
     }
   };
 

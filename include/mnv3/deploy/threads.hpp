@@ -5,7 +5,7 @@
 
 #include <ATen/Parallel.h>
 
-#include <mnv3/deploy/kernels/jobs.hpp>
+#include <mnv3/deploy/kernels/threads.hpp>
 
 namespace mnv3::detail {
 

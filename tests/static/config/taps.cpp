@@ -75,6 +75,13 @@ static_assert(info<LargeArch, logits>.channels == 1000);
 static_assert(info<SmallArch, embedding>.channels == 1024);
 static_assert(info<LargeArch, embedding>.position < info<LargeArch, logits>.position);
 
+// Which output is at a position.
+constexpr auto two_taps = tap_info_of<SmallArch, taps<after<1>, logits>>();
+static_assert(tap_index(two_taps, position_after(1)) == 0);
+static_assert(tap_index(two_taps, position_of_logits(definition_of<SmallArch>)) == 1);
+static_assert(tap_index(two_taps, position_after(0)) == -1);
+static_assert(is_tapped(two_taps, position_after(1)) && !is_tapped(two_taps, position_after(0)));
+
 // Without taps: the logits.
 static_assert(tap_info_of<SmallArch, taps<>>() == tap_info_of<SmallArch, taps<logits>>());
 static_assert(reach_of<SmallArch, taps<>>() == position_of_logits(definition_of<SmallArch>));

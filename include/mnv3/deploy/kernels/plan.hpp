@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include <mnv3/config/arch.hpp>
-#include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>
