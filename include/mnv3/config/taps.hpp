@@ -140,7 +140,7 @@ constexpr auto tap_info_of() {
   return info;
 }
 
-/// Which of the outputs is at this position, or -1.
+/// Which of the outputs is at this position; -1 if none is.
 constexpr int tap_index(std::span<const TapInfo> taps, int position) {
   for (std::size_t i = 0; i < taps.size(); ++i)
     if (taps[i].position == position) return static_cast<int>(i);

@@ -12,12 +12,14 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/deploy/arena.hpp>
 #include <mnv3/deploy/fold.hpp>
+#include <mnv3/deploy/kernels/arena_size.hpp>
 #include <mnv3/deploy/kernels/batch.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
-#include <mnv3/deploy/kernels/jobs.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>
+#include <mnv3/deploy/kernels/network_layout.hpp>
 #include <mnv3/deploy/kernels/packed.hpp>
-#include <mnv3/deploy/kernels/plan.hpp>
+#include <mnv3/deploy/kernels/threads.hpp>
+#include <mnv3/deploy/kernels/views.hpp>
 #include <mnv3/deploy/threads.hpp>
 
 namespace mnv3::deployment {

@@ -7,7 +7,7 @@
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 
-#include <mnv3/deploy/kernels/jobs.hpp>
+#include <mnv3/deploy/kernels/threads.hpp>
 
 namespace mnv3::deployment {
 

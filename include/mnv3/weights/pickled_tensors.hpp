@@ -214,7 +214,6 @@ class PickledTensors {
   }
 
   static std::vector<std::int64_t> integers(const std::string& name, const Value& value) {
-    constexpr std::size_t max_rank = 64;
     if ((value.kind != Kind::tuple && value.kind != Kind::list) || value.items.size() > max_rank)
       fail(name, "has an impossible shape");
     std::vector<std::int64_t> numbers;

@@ -102,7 +102,6 @@ class SafetensorsHeader {
   }
 
   std::vector<std::int64_t> naturals() {
-    constexpr std::size_t max_rank = 64;
     std::vector<std::int64_t> numbers;
     in_.expect('[');
     in_.items(']', [&] {

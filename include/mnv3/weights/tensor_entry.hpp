@@ -26,6 +26,9 @@ struct TensorEntry {
 
 namespace weights {
 
+/// Dimensions of a tensor at most, as in LibTorch's TensorIterator.
+inline constexpr std::size_t max_rank = 64;
+
 /// How many elements of its storage a tensor spans, from its first to its last; 0 if it has none.
 ///
 /// Errors  WeightsError if the numbers do not fit each other or the storage, or are absurd.
@@ -33,7 +36,6 @@ inline std::int64_t element_span(const TensorEntry& entry, std::uint64_t storage
   const auto fail = [&](std::string_view what) {
     throw WeightsError(fmt::format("tensor '{}' {}", entry.name, what));
   };
-  constexpr std::size_t max_rank = 64;  // as in LibTorch's TensorIterator
   if (entry.shape.size() != entry.strides.size() || entry.shape.size() > max_rank)
     fail("has an impossible shape");
 

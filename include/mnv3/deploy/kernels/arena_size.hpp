@@ -6,7 +6,6 @@
 #include <stdexcept>
 #include <string>
 
-#include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>
 #include <mnv3/deploy/kernels/plan.hpp>

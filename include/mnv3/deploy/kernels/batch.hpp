@@ -10,24 +10,18 @@
 #include <mnv3/config/taps.hpp>
 #include <mnv3/deploy/kernels/arena_size.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
-#include <mnv3/deploy/kernels/jobs.hpp>
 #include <mnv3/deploy/kernels/kernels.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>
+#include <mnv3/deploy/kernels/network_layout.hpp>
+#include <mnv3/deploy/kernels/picture_job.hpp>
 #include <mnv3/deploy/kernels/plan.hpp>
+#include <mnv3/deploy/kernels/split.hpp>
+#include <mnv3/deploy/kernels/threads.hpp>
+#include <mnv3/deploy/kernels/unblock.hpp>
 
 // Batches through a network, in one block of memory.
 
 namespace mnv3::kernels {
-
-/// Height and width of output `tap` for such pictures; 1 and 1 where it is no feature map.
-template <class Layout>
-constexpr Extent output_extent(std::size_t tap, const Extent& picture) {
-  const TapInfo& info = Layout::taps[tap];
-  if (info.feature < 0) return {1, 1};
-  const auto memory = Layout::memory(picture, 1);
-  const FeatureMemory& m = memory.features[static_cast<std::size_t>(info.feature)];
-  return info.position == position_of_expansion(info.feature) ? m.in : m.out;
-}
 
 struct Batch {
   const float* weights;

@@ -17,12 +17,18 @@
 #include <mnv3/config/position.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/deploy/kernels/bfloat16.hpp>
+#include <mnv3/deploy/kernels/classifier_job.hpp>
 #include <mnv3/deploy/kernels/finish.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
-#include <mnv3/deploy/kernels/jobs.hpp>
 #include <mnv3/deploy/kernels/layout.hpp>
+#include <mnv3/deploy/kernels/network_layout.hpp>
 #include <mnv3/deploy/kernels/packed.hpp>
+#include <mnv3/deploy/kernels/picture_job.hpp>
 #include <mnv3/deploy/kernels/plan.hpp>
+#include <mnv3/deploy/kernels/split.hpp>
+#include <mnv3/deploy/kernels/threads.hpp>
+#include <mnv3/deploy/kernels/unblock.hpp>
+#include <mnv3/deploy/kernels/views.hpp>
 
 #if MNV3_KERNELS_X86
 #include <immintrin.h>
