@@ -35,6 +35,10 @@ struct Definition {
 
 namespace config::detail {
 
+/// Whether `Arch` has settings, its own or one base class's.
+template <class Arch>
+concept has_settings = requires { Arch::settings; };
+
 /// What the base classes of an architecture have.
 struct BaseSettings {
   const Settings* found = nullptr;
@@ -78,7 +82,7 @@ constexpr BaseSettings base_settings() {
 /// The settings of `Arch` and, where these give nothing, of what it derives from.
 template <class Arch>
 inline constexpr Settings settings_of = [] {
-  if constexpr (requires { Arch::settings; }) {
+  if constexpr (has_settings<Arch>) {
     const Settings* base = base_settings<Arch>().found;
     return base != nullptr ? inherited(Arch::settings, *base) : Arch::settings;
   } else {
@@ -90,7 +94,7 @@ template <class Arch>
 template <class Base>
 requires(std::is_base_of_v<Base, Arch> && !std::is_same_v<Base, Arch>) constexpr
 BaseProbe<Arch>::operator Base() const {
-  if constexpr (requires { Base::settings; }) {
+  if constexpr (has_settings<Base>) {
     bases->found = &settings_of<Base>;
     ++bases->count;
   }
