@@ -54,7 +54,7 @@ struct Conventions {
 };
 struct TwoBases : SmallArch, Conventions {};
 struct TwoBasesAndOwn : SmallArch, Conventions {
-  static constexpr Settings settings{.num_classes = 10};
+  [[maybe_unused]] static constexpr Settings settings{.num_classes = 10};
 };
 struct OneBase : LargeArch, Conventions {};
 struct OneBaseAndOwn : LargeArch, Conventions {
