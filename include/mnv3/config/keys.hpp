@@ -87,7 +87,7 @@ constexpr void for_each_key(const Definition& net, Visit visit, Names names = Na
         key(second + ".bias", {c.in_channels}, 1);
         break;
       case Layer::Kind::linear: {
-        const bool is_1x1 = names == Names::timm && layer.role == Layer::Role::hidden;
+        const bool is_1x1 = layer.role == Layer::Role::hidden && hidden_is_convolution(names);
         key(first + ".weight", {c.out_channels, c.in_channels, 1, 1}, is_1x1 ? 4 : 2);
         if (layer.has_bias) key(first + ".bias", {c.out_channels}, 1);
         break;

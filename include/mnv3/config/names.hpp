@@ -42,4 +42,17 @@ constexpr LayerNames names_of(const Definition& net, const Layer& layer, Names n
   return {};
 }
 
+/// Whether a checkpoint with these names has the classifier's hidden layer as a 1x1 convolution.
+/// Source  timm 1.0.29 models/mobilenetv3.py (`conv_head`).
+constexpr bool hidden_is_convolution(Names names) {
+  switch (names) {
+    case Names::timm:
+      return true;
+    case Names::torchvision:
+    case Names::torchvision_mobilenet_v2:
+      break;
+  }
+  return false;
+}
+
 }  // namespace mnv3
