@@ -3,9 +3,9 @@
 """Adds an enumerator to each enumeration that people extend, in a copy of the headers, and checks
 that the compiler lists the places that have to handle it.
 
-Each FILE says with `// place: ENUMERATION HEADER` how often a header must be listed for it, once for
-each such line; no other place may be. As it stands, without the enumerators, it must compile without
-a warning. A file with `// needs: torch` is compiled with the flags of --torch-flags.
+Each FILE says with `// place: ENUMERATION HEADER` how often a header must be listed for it, once
+for each such line; no other place may be. As it stands, without the enumerators, it must compile
+without a warning. A file with `// needs: torch` is compiled with the flags of --torch-flags.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def places_in(output, include):
 
 def faults_of(file, command, include, extended, torch_flags):
     source = file.read_text()
-    command = command + ["-Werror=switch", "-Wno-error=return-type"]
+    command = command + ["-Werror=switch"]
     if "torch" in directives(source, "needs"):
         if torch_flags is None:
             return ["needs LibTorch, but there is no --torch-flags"]
@@ -85,7 +85,8 @@ def main():
         command = [options.compiler, "-std=c++20", "-fsyntax-only"]
         for file in options.files:
             faults = faults_of(file, command, options.include, extended, options.torch_flags)
-            print(f"{'FAILED' if faults else 'ok    '} {file.name}", *faults, sep="\n  ", flush=True)
+            print(f"{'FAILED' if faults else 'ok    '} {file.name}", *faults, sep="\n  ",
+                  flush=True)
             failed += bool(faults)
     return failed != 0
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a network is: the eps of a norm, its tensors; names and the shape that goes with them; zeros.
+// What a network is: eps and tensors of a norm; names, and the shape that goes with them; zeros.
 // place: Norm config/settings.hpp
 // place: Norm config/keys.hpp
 // place: Names config/names.hpp
