@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A block without an output.
 // expect: mnv3: \[channels_in_range\]
-// expect: architecture_error<Broken, mnv3::config::at_block<1>, mnv3::config::got<0>, mnv3::config::expected<1> ?>
+// expect: architecture_error<Broken, mnv3::config::at_block<1>, .*got<0>, .*expected<1> ?>
 #include <mnv3/config.hpp>
 
 struct Broken {

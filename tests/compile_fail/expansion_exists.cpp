@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The first block is as wide inside as outside.
 // expect: mnv3: \[expansion_exists\]
-// expect: tap_error<mnv3::LargeArch, mnv3::expansion<1>, mnv3::config::available<2, 3, 4, 5, 6, 7, 8, 9,
-// 10, 11, 12, 13, 14, 15> ?>
+// expect: tap_error<mnv3::LargeArch, mnv3::expansion<1>, .*available<2, 3, .*, 14, 15> ?>
 #include <mnv3/config.hpp>
 
 #ifdef MNV3_FIXED

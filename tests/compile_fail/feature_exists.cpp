@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A feature of Large, asked of Small.
 // expect: mnv3: \[feature_exists\]
-// expect: tap_error<mnv3::SmallArch, mnv3::after<13>, mnv3::config::available<0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
-// 10, 11, 12> ?>
+// expect: tap_error<mnv3::SmallArch, mnv3::after<13>, mnv3::config::available<0, 1, .*, 11, 12> ?>
 #include <mnv3/config.hpp>
 
 #ifdef MNV3_FIXED

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Weights of a network whose first block has no residual.
 // expect: mnv3: \[same_residuals\]
-// expect: checkpoint_error<mnv3::LargeArch, Other, mnv3::config::at_block<0>, mnv3::config::got<1>, mnv3::config::expected<0> ?>
+// expect: checkpoint_error<mnv3::LargeArch, Other, .*at_block<0>, .*got<1>, .*expected<0> ?>
 #include <mnv3/config.hpp>
 
 struct Other : mnv3::LargeArch {

@@ -48,7 +48,12 @@ struct SidePadding {
 /// Source  TensorFlow nn.convolution, "SAME"; timm 1.0.29 layers/padding.py.
 constexpr SidePadding side_padding(const Conv2dNormActivationConfig& c, std::int64_t size,
                                    Axis axis) {
-  if (c.padding == Padding::symmetric) return {padding_of(c), padding_of(c)};
+  switch (c.padding) {
+    case Padding::symmetric:
+      return {padding_of(c), padding_of(c)};
+    case Padding::same:
+      break;
+  }
   const std::int64_t seen = (output_size(c, size, axis) - 1) * c.stride.along(axis) +
                             std::int64_t{c.kernel - 1} * c.dilation + 1;
   const std::int64_t total = std::max<std::int64_t>(seen - size, 0);

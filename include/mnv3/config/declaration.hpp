@@ -59,6 +59,19 @@ constexpr auto find_misplaced() {
   return std::type_identity<void>{};
 }
 
+template <class Arch>
+concept settings_are_settings = requires(void (&take)(const Settings*)) { take(&Arch::settings); };
+
+/// Whether the compiler can compute with the settings of `Arch`. Where they are misspelled, clang
+/// goes on as if they were a constant all the same: so it is asked twice. And it believes an answer
+/// to a concept, but not to the same expression in a function.
+template <const Settings& Given>
+inline constexpr bool is_known = __builtin_constant_p(Given.num_classes.value());
+template <class Arch>
+concept settings_are_known = is_known<Arch::settings> && requires {
+  typename std::bool_constant<(static_cast<void>(Settings(Arch::settings)), true)>;
+};
+
 /// The first such member that `Arch` has, static or not; void where it has none.
 template <class Arch>
 using misplaced_member = typename decltype(find_misplaced<Arch>())::type;
@@ -80,7 +93,10 @@ constexpr Verdict check_declaration() {
   } else if constexpr (config::detail::base_settings<Arch>().count > 1) {
     return {.rule = Rule::settings_from_one_base};
   } else if constexpr (requires { Arch::settings; }) {
-    if constexpr (!has_settings<Arch>) return {.rule = Rule::settings_are_settings};
+    if constexpr (!config::detail::settings_are_settings<Arch>)
+      return {.rule = Rule::settings_are_settings};
+    else if constexpr (!config::detail::settings_are_known<Arch>)
+      return {.rule = Rule::settings_are_known};
   }
   return {};
 }

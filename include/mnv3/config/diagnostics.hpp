@@ -108,11 +108,18 @@ using available_for = decltype(available_values<Arch, Tap>::as_type(
 
 namespace mnv3 {
 
-/// Refuses to compile where `Arch` is no architecture or breaks a rule. Always true, so that it can
-/// stand in a static_assert.
+namespace config::detail {
+
+/// Makes the compiler say that the settings of `Arch` are no constant. Where it has said already
+/// that they do not compile, it adds nothing.
 template <class Arch>
-constexpr bool verify() {
-  using namespace config;
+constexpr auto show_settings() {
+  constexpr Settings settings = Arch::settings;
+  return settings.num_classes.value();
+}
+
+template <class Arch>
+constexpr bool verify_known() {
   constexpr Verdict v = [] {
     constexpr Verdict declared = check_declaration<Arch>();
     if constexpr (declared.ok())
@@ -126,14 +133,28 @@ constexpr bool verify() {
   MNV3_ARCHITECTURE_RULES(MNV3_RULE)
 #undef MNV3_RULE
   if constexpr (v.rule == Rule::members_in_settings)
-    config::detail::show<architecture_error<Arch, config::detail::misplaced_member<Arch>>>();
+    show<architecture_error<Arch, misplaced_member<Arch>>>();
   else if constexpr (!v.ok() && !check_declaration<Arch>().ok())
-    config::detail::show<architecture_error<Arch>>();
+    show<architecture_error<Arch>>();
   else if constexpr (!v.ok() && v.index >= 0)
-    config::detail::show<architecture_error<Arch, at_block<v.index>, got<v.got>, expected<v.expected>>>();
+    show<architecture_error<Arch, at_block<v.index>, got<v.got>, expected<v.expected>>>();
   else if constexpr (!v.ok())
-    config::detail::show<architecture_error<Arch, got<v.got>, expected<v.expected>>>();
+    show<architecture_error<Arch, got<v.got>, expected<v.expected>>>();
   return true;
+}
+
+}  // namespace config::detail
+
+/// Refuses to compile where `Arch` is no architecture or breaks a rule. Always true, so that it can
+/// stand in a static_assert.
+template <class Arch>
+constexpr bool verify() {
+  if constexpr (check_declaration<Arch>().rule == Rule::settings_are_known) {
+    using shown = decltype(config::detail::show_settings<Arch>());
+    return sizeof(shown) > 0;
+  } else {
+    return config::detail::verify_known<Arch>();
+  }
 }
 
 /// Refuses to compile where the blocks of `Arch` are modules of its own: whatever asks for more of

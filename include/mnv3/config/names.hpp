@@ -21,10 +21,15 @@ inline constexpr std::array dialects{config::torchvision_dialect, config::timm_d
 
 /// The dialect with these names.
 constexpr const Dialect& dialect_of(Names names) {
-  const Dialect* found = &dialects.front();
-  for (const Dialect& dialect : dialects)
-    if (dialect.names == names) found = &dialect;
-  return *found;
+  switch (names) {
+    case Names::torchvision:
+      return config::torchvision_dialect;
+    case Names::timm:
+      return config::timm_dialect;
+    case Names::torchvision_mobilenet_v2:
+      return config::mobilenet_v2_dialect;
+  }
+  return config::torchvision_dialect;
 }
 
 /// What `layer` of `net` is called in a checkpoint with these names.

@@ -33,6 +33,8 @@ namespace mnv3 {
        "no constructor")                                                                           \
   RULE(settings_are_settings,                                                                      \
        "`settings` must be `static constexpr mnv3::Settings settings{...}`")                       \
+  RULE(settings_are_known,                                                                         \
+       "`settings` must compile and be `static constexpr`")                                        \
   RULE(settings_from_one_base,                                                                     \
        "only one base class of an architecture may have `settings`")                               \
   RULE(members_in_settings,                                                                        \

@@ -48,7 +48,15 @@ struct Settings {
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L154, ops/misc.py L25; torch 1.13.1
 ///         nn/modules/normalization.py (`GroupNorm`).
 constexpr double norm_eps_of(const Settings& settings) {
-  if (settings.norm_eps.is_given() || settings.norm == Norm::batch) return settings.norm_eps;
+  if (settings.norm_eps.is_given()) return settings.norm_eps;
+  switch (settings.norm) {
+    case Norm::batch:
+      return settings.norm_eps;
+    case Norm::frozen_batch:
+    case Norm::group:
+    case Norm::none:
+      break;
+  }
   return 1e-5;
 }
 

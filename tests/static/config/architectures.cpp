@@ -10,6 +10,7 @@ namespace {
 
 using mnv3::definition_of;
 using mnv3::LargeArch;
+using mnv3::MobileNetV2Arch;
 using mnv3::RvmArch;
 using mnv3::SmallArch;
 
@@ -61,6 +62,64 @@ static_assert(first_wrong(definition_of<SmallArch>, std::to_array<Output>({{16, 
                                                                            {96, 7},
                                                                            {96, 7},
                                                                            {576, 7}})) == -1);
+
+static_assert(first_wrong(definition_of<MobileNetV2Arch>, std::to_array<Output>({{32, 112},
+                                                                                 {16, 112},
+                                                                                 {24, 56},
+                                                                                 {24, 56},
+                                                                                 {32, 28},
+                                                                                 {32, 28},
+                                                                                 {32, 28},
+                                                                                 {64, 14},
+                                                                                 {64, 14},
+                                                                                 {64, 14},
+                                                                                 {64, 14},
+                                                                                 {96, 14},
+                                                                                 {96, 14},
+                                                                                 {96, 14},
+                                                                                 {160, 7},
+                                                                                 {160, 7},
+                                                                                 {160, 7},
+                                                                                 {320, 7},
+                                                                                 {1280, 7}})) ==
+              -1);
+
+// MobileNetV2's rows are what torchvision makes of its `inverted_residual_setting`.
+// Source  torchvision 0.14.1 models/mobilenetv2.py L104-113, L131-135.
+struct Setting {
+  int t, c, n, s;
+};
+constexpr auto inverted_residual_setting = std::to_array<Setting>({
+    {1, 16, 1, 1},
+    {6, 24, 2, 2},
+    {6, 32, 3, 2},
+    {6, 64, 4, 2},
+    {6, 96, 3, 1},
+    {6, 160, 3, 2},
+    {6, 320, 1, 1},
+});
+constexpr bool rows_follow_from_setting() {
+  int input_channel = 32;
+  std::size_t row = 0;
+  for (const Setting& setting : inverted_residual_setting)
+    for (int i = 0; i < setting.n; ++i) {
+      const mnv3::InvertedResidualConfig expected{input_channel,
+                                                  3,
+                                                  input_channel * setting.t,
+                                                  setting.c,
+                                                  false,
+                                                  mnv3::Activation::RE6,
+                                                  mnv3::Stride(i == 0 ? setting.s : 1)};
+      if (MobileNetV2Arch::blocks[row++] != expected) return false;
+      input_channel = setting.c;
+    }
+  return row == MobileNetV2Arch::blocks.size();
+}
+static_assert(rows_follow_from_setting());
+constexpr const mnv3::Settings& v2 = definition_of<MobileNetV2Arch>.settings;
+static_assert(norm_eps_of(v2) == 1e-5 && v2.norm_momentum == 0.1, "nn.BatchNorm2d's own");
+static_assert(v2.activation == mnv3::Activation::RE6 && !v2.hidden_layer && v2.dropout == 0.2);
+static_assert(v2.names == mnv3::Names::torchvision_mobilenet_v2);
 
 static_assert(definition_of<LargeArch>.settings.last_channel == 1280);
 static_assert(definition_of<SmallArch>.settings.last_channel == 1024);

@@ -46,7 +46,8 @@ static_assert(output_size(flat, 31, Axis::height) == 16);
 static_assert(output_size(flat, 32, Axis::width) == 32);
 static_assert(output_size(flat, 31, Axis::width) == 31);
 
-// Zeros at the sides. TensorFlow's: as its `SAME` is documented; the input size decides at stride 2.
+// Zeros at the sides. TensorFlow's: as its `SAME` is documented; at stride 2 the input size
+// decides.
 constexpr Conv2dNormActivationConfig same(int kernel, Stride stride, int dilation = 1) {
   return {.in_channels = 8,
           .out_channels = 8,

@@ -116,8 +116,8 @@ static_assert(mac_count<LargeArch>(131, 97) == 72'180'920);
 static_assert(mac_count<SmallArch>(97, 131) == 20'086'664);
 static_assert(mac_count<Dilated<LargeArch>>(97, 131) == 112'614'680);
 
-// Strides of one axis. torchvision's Small, with `conv.stride = (2, 1)` in the depthwise convolutions
-// of features.4 and features.9.
+// Strides of one axis. torchvision's Small, with `conv.stride = (2, 1)` in the depthwise
+// convolutions of features.4 and features.9.
 struct Recogniser : SmallArch {
   static constexpr auto blocks = [] {
     auto rows = SmallArch::blocks;

@@ -29,4 +29,26 @@ static_assert(std::is_same_v<config::detail::available_for<RvmArch, first_at_str
 static_assert(std::is_same_v<config::detail::available_for<SmallArch, expansion<0>>,
                              config::available<2, 3, 4, 5, 6, 7, 8, 9, 10, 11>>);
 
+// Strides that differ between the axes are listed as such.
+struct Recogniser {
+  using enum Activation;
+  static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
+      {16, 3, 16, 16, true, RE, 2},
+      {16, 3, 72, 24, false, RE, {2, 1}},
+  });
+};
+static_assert(std::is_same_v<config::detail::available_for<Recogniser, at_stride<16>>,
+                             config::available<Stride{2, 2}, Stride{4, 4}, Stride{8, 4}>>);
+
+// With blocks of its own, a network has all outputs but those inside its blocks.
+struct OwnBlock : LargeArch {
+  template <InvertedResidualConfig Row>
+  class block {};
+};
+static_assert(verify<OwnBlock>());
+static_assert(verify_taps<OwnBlock, taps<after<3>, at_stride<8>, pooled, embedding, logits>>());
+static_assert(check_taps<OwnBlock, taps<after<3>, expansion<4>>>() ==
+              Verdict{.rule = Rule::blocks_known, .index = 1});
+static_assert(check_taps<OwnBlock, taps<after<99>>>().rule == Rule::feature_exists);
+
 }  // namespace

@@ -260,6 +260,38 @@ static_assert(has_residual(OutputStride<SameWidth, 8, DilationRule::timm>::block
 static_assert(stage_of(definition_of<OutputStride<LargeArch, 8, DilationRule::timm>>, 7) == 3);
 static_assert(stage_of(definition_of<OutputStride<SameWidth, 8, DilationRule::timm>>, 3) == 2);
 
+// A row that strides along one axis is where the last stage begins.
+constexpr auto flat = std::to_array<Row>({{16, 3, 16, 16, false, RE, 2},
+                                          {16, 3, 64, 24, false, RE, {2, 1}},
+                                          {24, 3, 72, 24, false, RE, 1}});
+static_assert(dilated(flat)[0].dilation == 1);
+static_assert(dilated(flat)[1].dilation == 2 && dilated(flat)[2].dilation == 2);
+
+// A row's own width is carried out before the network's.
+constexpr auto narrow = std::to_array<Row>({{40, 5, 240, 48, true, HS, 1, 1, 0.75}});
+static_assert(width_mult(narrow, 0.5)[0] == Row{16, 5, 96, 24, true, HS, 1},
+              "half of 32, 184 and 40");
+
+// WithActivation: in the blocks, after their projections and outside of them.
+using ReLU6 = WithActivation<LargeArch, HS, RE6>;
+static_assert(ReLU6::blocks[6] == Row{40, 3, 240, 80, false, RE6, 2, 1});
+static_assert(ReLU6::blocks[5] == LargeArch::blocks[5], "it has ReLU");
+static_assert(definition_of<ReLU6>.settings.activation == RE6);
+static_assert(definition_of<WithActivation<LargeArch, RE, SiLU>>.settings.activation == HS);
+static_assert(WithActivation<LargeArch, RE, SiLU>::blocks[5].activation == SiLU);
+static_assert(WithActivation<LargeArch, RE, SiLU>::blocks[6].activation == HS);
+struct Projecting : LargeArch {
+  static constexpr auto blocks = [] {
+    auto rows = LargeArch::blocks;
+    rows[1].projection_activation = HS;
+    return rows;
+  }();
+};
+static_assert(WithActivation<Projecting, HS, RE6>::blocks[1].projection_activation == RE6);
+static_assert(WithActivation<Projecting, HS, RE6>::blocks[2].projection_activation == none);
+static_assert(check_checkpoint(definition_of<ReLU6>, definition_of<LargeArch>).rule ==
+              Rule::same_activations);
+
 // Minimalistic.
 static_assert(Minimalistic<LargeArch>::blocks[3] == Row{24, 3, 72, 40, false, RE, 2, 1});
 static_assert(Minimalistic<SmallArch>::blocks[0] == Row{16, 3, 16, 16, false, RE, 2, 1});

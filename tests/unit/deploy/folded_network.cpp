@@ -324,7 +324,7 @@ TEST_CASE("layers of another network are refused by name") {
   };
   CHECK(error(Encoder{}).empty());
   CHECK(error(taps<after<3>>{}) == "mnv3: the folded layers lack features.3.block.0");
-  CHECK(error(taps<after<1>>{}) == "mnv3: 3 folded layers are behind the network's last one");
+  CHECK(error(taps<after<1>>{}) == "mnv3: 3 folded layers are after the network's last one");
 }
 
 }  // namespace

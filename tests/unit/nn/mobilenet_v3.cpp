@@ -140,7 +140,7 @@ TEST_CASE("what no tap needs does not exist") {
   }
   SUBCASE("no second Linear behind the embedding") {
     MobileNetV3<TinyArch, taps<embedding>> net;
-    CHECK(net->classifier->children().size() == 1);
+    CHECK(net->classifier->children().size() == 2);  // the first Linear and its activation
     CHECK(net->named_parameters().contains("classifier.0.weight"));
     CHECK_FALSE(net->named_parameters().contains("classifier.3.weight"));
     CHECK(net->forward(torch::randn({2, 3, 32, 32})).sizes() == at::IntArrayRef({2, 32}));

@@ -92,15 +92,15 @@ TEST_CASE("weights of a family that computes otherwise are refused, with the dif
   std::string message = refusal(torchvision, folder / "timm.pth");
   CHECK(contains(message, "it has timm's names"));
   CHECK(contains(message,
-                 "`batch_norm_eps` 1e-05 and symmetric padding, or `batch_norm_eps` 0.001 "
+                 "`norm_eps` 1e-05 and symmetric padding, or `norm_eps` 0.001 "
                  "and TensorFlow's `same` padding"));
-  CHECK(contains(message, "this network has `batch_norm_eps` 0.001 and symmetric padding"));
+  CHECK(contains(message, "this network has `norm_eps` 0.001 and symmetric padding"));
   CHECK(contains(message, "mnv3::timm::"));
   message = refusal(timm, folder / "torchvision.pth");
   CHECK(contains(message, "it has torchvision's names"));
-  CHECK(contains(message, "this network has `batch_norm_eps` 1e-05"));
+  CHECK(contains(message, "this network has `norm_eps` 1e-05"));
   message = refusal(tf, folder / "torchvision.pth");
-  CHECK(contains(message, "this network has `batch_norm_eps` 0.001 and TensorFlow's `same`"));
+  CHECK(contains(message, "this network has `norm_eps` 0.001 and TensorFlow's `same`"));
 
   mnv3::load(torchvision, folder / "timm.pth", {.allow_other_family = true});
   CHECK(same_weights(*torchvision, *timm));

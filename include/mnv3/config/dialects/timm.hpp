@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <string_view>
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/block.hpp>
@@ -32,30 +33,30 @@ constexpr LayerNames timm_names(const Definition& net, const Layer& layer) {
   using enum Layer::Role;
   const int feature = feature_at(layer.position);
   const bool separable = is_block(net, feature) && !has_expansion(row_of(net, feature));
+  const auto in_block = [&](std::string_view first, std::string_view second) -> LayerNames {
+    const Name block = timm_block(net, feature);
+    return {block + first, block + second};
+  };
   const Name name{};
   switch (layer.role) {
     case stem:
       return {name + "conv_stem", name + "bn1"};
+    case expansion:
+      return in_block("conv_pw", "bn1");
+    case depthwise:
+      return in_block("conv_dw", separable ? "bn1" : "bn2");
+    case squeeze:
+      return in_block("se.conv_reduce", "se.conv_expand");
+    case projection:
+      return separable ? in_block("conv_pw", "bn2") : in_block("conv_pwl", "bn3");
+    case closing:
+      return in_block("conv", "bn1");
     case hidden:
       return {name + "conv_head", name};
     case output:
       return {name + "classifier", name};
-    default:
-      break;
   }
-  const Name block = timm_block(net, feature);
-  switch (layer.role) {
-    case expansion:
-      return {block + "conv_pw", block + "bn1"};
-    case depthwise:
-      return {block + "conv_dw", block + (separable ? "bn1" : "bn2")};
-    case squeeze:
-      return {block + "se.conv_reduce", block + "se.conv_expand"};
-    case projection:
-      return {block + (separable ? "conv_pw" : "conv_pwl"), block + (separable ? "bn2" : "bn3")};
-    default:  // the closing ones
-      return {block + "conv", block + "bn1"};
-  }
+  return {};
 }
 
 inline constexpr std::array timm_conventions{PublishedConventions{1e-5, Padding::symmetric},
