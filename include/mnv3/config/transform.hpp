@@ -231,9 +231,10 @@ struct Minimalistic : Arch {
 template <architecture Arch, Activation From, Activation To>
 struct WithActivation : Arch {
   static constexpr auto blocks = mnv3::with_activation(Arch::blocks, From, To);
-  static constexpr Settings settings{.activation = definition_of<Arch>.settings.activation == From
-                                                       ? To
-                                                       : definition_of<Arch>.settings.activation};
+  static constexpr Settings settings{.activation =
+                                         definition_of<Arch>.settings.activation == From
+                                             ? To
+                                             : definition_of<Arch>.settings.activation.value()};
 };
 
 }  // namespace mnv3
