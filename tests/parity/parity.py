@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Our networks against torchvision's own, live: the same weights, the same pictures.
 
-    parity.py --tool PROGRAM [--weights FOLDER] [keys | eval | train | init | print | real | timm]
+    parity.py --tool PROGRAM [--weights FOLDER] [GROUP]
 
-Without a group all of them run. Exit code 77: what the group needs is not installed.
+Without a group all of them run: keys, eval, train, init, print, costs, deployed, real, timm. Exit code 77: what the group needs is not installed.
 """
 
 import argparse
@@ -218,6 +218,294 @@ def unusual():
     return pad_as_tensorflow(model)
 
 
+ACTIVATIONS = {"RE": nn.ReLU, "HS": nn.Hardswish, "RE6": nn.ReLU6, "SiLU": nn.SiLU, "none": None}
+FrozenBatchNorm2d = torchvision.ops.misc.FrozenBatchNorm2d
+
+
+class Hardsigmoid02(nn.Module):
+    """PaddlePaddle's `hardsigmoid(x, slope=0.2, offset=0.5)`."""
+
+    def forward(self, x):
+        return (0.2 * x + 0.5).clamp(0, 1)
+
+    def __repr__(self):
+        return "Hardsigmoid(slope=0.2)"
+
+
+class AdaptiveAvgMaxPool2d(nn.Module):
+    """timm's module of this name."""
+
+    def forward(self, x):
+        average = nn.functional.adaptive_avg_pool2d(x, 1)
+        return 0.5 * (average + nn.functional.adaptive_max_pool2d(x, 1))
+
+
+class Row(mobilenetv3.InvertedResidualConfig):
+    """A row with what torchvision's cannot say."""
+
+    def __init__(self, inputs, kernel, expanded, outputs, use_se, activation, stride, dilation=1,
+                 width_mult=1.0, residual=True, expands_always=False, projection="none"):
+        super().__init__(inputs, kernel, expanded, outputs, use_se, activation, stride, dilation,
+                         width_mult)
+        self.activation, self.residual = activation, residual
+        self.expands_always, self.projection = expands_always, projection
+
+
+@dataclasses.dataclass
+class Squeeze:
+    divisor: int = 8
+    ratio: int = 4
+    gate: object = nn.Hardsigmoid
+    activation: object = nn.ReLU  # None: the block's own
+
+    def __call__(self, row):
+        width = mobilenetv3._make_divisible(row.expanded_channels // self.ratio, self.divisor)
+        own = ACTIVATIONS[row.activation] or nn.Identity
+        return mobilenetv3.SElayer(row.expanded_channels, width, self.activation or own, self.gate)
+
+
+class Block(mobilenetv3.InvertedResidual):
+    """torchvision's building blocks put together as a `Row` says."""
+
+    def __init__(self, row, norm_layer, squeeze):
+        nn.Module.__init__(self)
+        conv = functools.partial(mobilenetv3.Conv2dNormActivation, norm_layer=norm_layer)
+        activation, expanded = ACTIVATIONS[row.activation], row.expanded_channels
+        layers = []
+        if row.expands_always or expanded != row.input_channels:
+            layers.append(conv(row.input_channels, expanded, 1, activation_layer=activation))
+        layers.append(conv(expanded, expanded, row.kernel, 1 if row.dilation > 1 else row.stride,
+                           dilation=row.dilation, groups=expanded, activation_layer=activation))
+        if row.use_se:
+            layers.append(squeeze(row))
+        layers.append(conv(expanded, row.out_channels, 1,
+                           activation_layer=ACTIVATIONS[row.projection]))
+        self.block = nn.Sequential(*layers)
+        self.use_res_connect = (row.residual and row.stride == 1
+                                and row.input_channels == row.out_channels)
+
+    def forward(self, x):
+        return x + self.block(x) if self.use_res_connect else self.block(x)
+
+    def _get_name(self):
+        return "InvertedResidual"
+
+
+class Assembled(mobilenetv3.MobileNetV3):
+    """torchvision's MobileNetV3 with what its constructor does not take."""
+
+    def __init__(self, rows, last_channel=1280, num_classes=1000, dropout=0.2, *,
+                 norm_layer=functools.partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01),
+                 activation="HS", closing=None, hidden_layer=True, pooling=nn.AdaptiveAvgPool2d(1),
+                 squeeze=Squeeze()):
+        nn.Module.__init__(self)
+        conv = functools.partial(mobilenetv3.Conv2dNormActivation, norm_layer=norm_layer,
+                                 activation_layer=ACTIVATIONS[activation])
+        layers = [conv(3, rows[0].input_channels, stride=2),
+                  *(Block(row, norm_layer, squeeze) for row in rows)]
+        width = rows[-1].out_channels
+        for outputs in [6 * width] if closing is None else closing:
+            layers.append(conv(width, outputs, 1))
+            width = outputs
+        self.features = nn.Sequential(*layers)
+        self.avgpool = pooling
+        hidden = []
+        if hidden_layer:
+            own = ACTIVATIONS[activation]
+            hidden = [nn.Linear(width, last_channel), own(inplace=True) if own else nn.Identity()]
+            width = last_channel
+        self.classifier = nn.Sequential(*hidden, nn.Dropout(p=dropout, inplace=True),
+                                        nn.Linear(width, num_classes))
+        for m in self.modules():  # as torchvision's constructor ends
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight, mode="fan_out")
+                if m.bias is not None:
+                    nn.init.zeros_(m.bias)
+            elif isinstance(m, (nn.BatchNorm2d, nn.GroupNorm)):
+                nn.init.ones_(m.weight)
+                nn.init.zeros_(m.bias)
+            elif isinstance(m, nn.Linear):
+                nn.init.normal_(m.weight, 0, 0.01)
+                nn.init.zeros_(m.bias)
+
+    def _get_name(self):
+        return "MobileNetV3"
+
+
+def replaced_pooling(pooling):
+    model = brief_net()
+    model.avgpool = pooling
+    return model
+
+
+def brief_rows():
+    return rows_of("small")[0][:5]
+
+
+def constructed(rows, last_channel, num_classes, **arguments):
+    """torchvision's own constructor."""
+    rows = [mobilenetv3.InvertedResidualConfig(*(*row, 1.0)[:9]) for row in rows]
+    return mobilenetv3.MobileNetV3(rows, last_channel, num_classes, **arguments)
+
+
+def brief_net(**arguments):
+    return constructed(brief_rows(), 64, 10, **arguments)
+
+
+def small_net(**arguments):
+    return constructed(*rows_of("small"), 1000, **arguments)
+
+
+def activated(activation):
+    rows = [Row(*row[:5], activation, *row[6:]) for row in brief_rows()]
+    return Assembled(rows, 64, 10, activation=activation, squeeze=Squeeze(activation=None))
+
+
+def replaced(model, kind, make):
+    """`model` with another module for each one of a kind; none of them has weights."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, kind):
+                setattr(module, name, make())
+    return model
+
+
+class ScaledResidual(mobilenetv3.InvertedResidual):
+    """A user's block: torchvision's with a factor for each channel of what it adds."""
+
+    def __init__(self, row, norm_layer):
+        super().__init__(row, norm_layer)
+        self.scale = nn.Parameter(torch.full((row.out_channels, 1, 1), 0.5))
+
+    def forward(self, x):
+        y = self.scale * self.block(x)
+        return y + x if self.use_res_connect else y
+
+
+class PreNorm(nn.Module):
+    """A user's block that has nothing of torchvision's: norm and activation before a convolution."""
+
+    def __init__(self, row, norm_layer):
+        super().__init__()
+
+        def unit(inputs, outputs, kernel, stride):
+            return nn.Sequential(nn.GroupNorm(4, inputs), nn.SiLU(),
+                                 nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2))
+
+        self.block = nn.Sequential(unit(row.input_channels, row.expanded_channels, 3, row.stride),
+                                   unit(row.expanded_channels, row.out_channels, 1, 1))
+        self.shortcut = None
+        if row.stride != 1 or row.input_channels != row.out_channels:
+            self.shortcut = nn.Conv2d(row.input_channels, row.out_channels, 1, row.stride,
+                                      bias=False)
+
+    def forward(self, x):
+        return self.block(x) + (x if self.shortcut is None else self.shortcut(x))
+
+
+def width_of_rows():
+    return constructed([[16, 3, 16, 16, True, "RE", 2, 1, 0.5],
+                        [16, 3, 72, 24, False, "RE", 2, 1, 0.5],
+                        [20, 3, 88, 20, False, "RE", 1, 1, 0.75],
+                        [20, 5, 96, 40, True, "HS", 2, 1, 0.75],
+                        [40, 5, 240, 40, True, "HS", 1, 2, 0.75]], 64, 10)
+
+
+def recogniser():
+    """PaddleOCR's rec_mobilenet_v3.py, small x0.35: its blocks always have an expansion."""
+    rows = [Row(*row[:6], (2, 1) if row[6] == 2 else 1, 1, 0.35, expands_always=True)
+            for row in rows_of("small")[0]]
+    return Assembled(rows, num_classes=37, norm_layer=nn.BatchNorm2d, closing=[200],
+                     hidden_layer=False, squeeze=Squeeze(divisor=1, gate=Hardsigmoid02))
+
+
+def pruned():
+    rows = [Row(16, 3, 16, 16, False, "RE", 1), Row(16, 3, 48, 24, False, "RE", 2),
+            Row(24, 5, 56, 32, True, "RE", 2), Row(32, 3, 120, 48, False, "HS", 2),
+            Row(48, 3, 160, 48, False, "HS", 1), Row(48, 5, 344, 64, True, "HS", 2),
+            Row(64, 5, 280, 64, True, "HS", 1)]
+    return Assembled(rows, closing=[480])
+
+
+def novel(norm_layer):
+    rows = [Row(16, 3, 16, 16, True, "RE6", (2, 1)), Row(16, 5, 48, 24, True, "SiLU", (1, 2)),
+            Row(24, 3, 72, 24, False, "none", 1),
+            Row(24, 3, 24, 24, True, "HS", 1, expands_always=True, projection="RE6"),
+            Row(24, 5, 24, 40, True, "RE", 2, projection="SiLU"),
+            Row(40, 3, 120, 40, False, "SiLU", 1, 2, residual=False)]
+    return Assembled(rows, 48, 10, norm_layer=norm_layer, activation="SiLU", closing=[96],
+                     pooling=AdaptiveAvgMaxPool2d(),
+                     squeeze=Squeeze(divisor=1, ratio=3, gate=Hardsigmoid02, activation=None))
+
+
+LCNET_STAGES = [[(3, 1, 32, False)], [(3, 2, 64, False), (3, 1, 64, False)],
+                [(3, 2, 128, False), (3, 1, 128, False)],
+                [(3, 2, 256, False), (5, 1, 256, False)], [(5, 1, 256, False)] * 4,
+                [(5, 2, 512, True), (5, 1, 512, True)]]  # kernel, stride, channels, SE
+
+
+class DepthwiseSeparableConv(nn.Module):
+    """timm's, as LCNet has it: no residual, and an activation after the second convolution."""
+
+    def __init__(self, inputs, outputs, kernel, stride, use_se):
+        super().__init__()
+        self.conv_dw = nn.Conv2d(inputs, inputs, kernel, stride, kernel // 2, groups=inputs,
+                                 bias=False)
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.se = nn.Identity()
+        if use_se:
+            self.se = nn.Module()
+            self.se.conv_reduce = nn.Conv2d(inputs, round(inputs / 4), 1)
+            self.se.conv_expand = nn.Conv2d(round(inputs / 4), inputs, 1)
+            self.se.forward = lambda x: x * nn.functional.hardsigmoid(self.se.conv_expand(
+                self.se.conv_reduce(x.mean((2, 3), keepdim=True)).relu()))
+        self.conv_pw = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, x):
+        x = self.se(nn.functional.hardswish(self.bn1(self.conv_dw(x))))
+        return nn.functional.hardswish(self.bn2(self.conv_pw(x)))
+
+
+class LCNet(nn.Module):
+    """timm's LCNet, under its names; an activation, pooling or dropout has no tensors."""
+
+    def __init__(self, width):
+        super().__init__()
+        stem = 16 if width < 0.75 else mobilenetv3._make_divisible(16 * width, 8)
+        self.conv_stem = nn.Conv2d(3, stem, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.act1, self.blocks, inputs = nn.Hardswish(), nn.Sequential(), stem
+        for stage in LCNET_STAGES:
+            self.blocks.append(nn.Sequential())
+            for kernel, stride, channels, use_se in stage:
+                outputs = mobilenetv3._make_divisible(channels * width, 8)
+                self.blocks[-1].append(
+                    DepthwiseSeparableConv(inputs, outputs, kernel, stride, use_se))
+                inputs = outputs
+        self.global_pool = nn.AdaptiveAvgPool2d(1)
+        self.conv_head = nn.Conv2d(inputs, 1280, 1)
+        self.act2 = nn.Hardswish()
+        self.classifier = nn.Linear(1280, 1000)
+
+    @property
+    def features(self):
+        return [self.act1, *(block for stage in self.blocks for block in stage)]
+
+    def forward(self, x):
+        x = self.blocks(self.act1(self.bn1(self.conv_stem(x))))
+        return self.classifier(self.act2(self.conv_head(self.global_pool(x))).flatten(1))
+
+
+def lcnet_of_torchvision():
+    """The same network of torchvision's building blocks."""
+    stages = [row for stage in LCNET_STAGES for row in stage]
+    outputs = [mobilenetv3._make_divisible(channels / 2, 8) for _, _, channels, _ in stages]
+    rows = [Row(inputs, kernel, inputs, out, use_se, "HS", stride, residual=False, projection="HS")
+            for inputs, out, (kernel, stride, _, use_se) in zip([16, *outputs], outputs, stages)]
+    return Assembled(rows, dropout=0.0, norm_layer=nn.BatchNorm2d, closing=[])
+
+
 def up_to_expansion_13(key):
     feature = int(key.split(".")[1]) if key.startswith("features.") else 99
     return feature < 13 or key.startswith("features.13.block.0.")
@@ -229,6 +517,8 @@ class Net:
     taps: tuple = ()  # its submodules whose outputs are ours; empty: what it returns
     keeps: object = staticmethod(lambda key: True)  # which names of its state dict exist in ours
     channels: int = 3
+    prints: bool = True  # as ours does
+    has_table: bool = True  # which tells names and costs
 
 
 def classifier(size, **arguments):
@@ -264,7 +554,53 @@ CLASSIFIERS = {
     "mmseg": Net(mmseg),
     "unusual": Net(unusual),
 }
-NETS = CLASSIFIERS | {
+CONSTRUCTED = {
+    "norm_frozen": Net(lambda: small_net(norm_layer=FrozenBatchNorm2d)),
+    "norm_frozen_eps": Net(lambda: brief_net(
+        norm_layer=functools.partial(FrozenBatchNorm2d, eps=1e-2))),
+    "norm_group": Net(lambda: small_net(norm_layer=functools.partial(nn.GroupNorm, 8))),
+    "norm_group_4": Net(lambda: brief_net(norm_layer=functools.partial(nn.GroupNorm, 4, eps=1e-3))),
+    "norm_none": Net(lambda: brief_net(norm_layer=nn.Identity)),
+    "activation_re6": Net(lambda: activated("RE6")),
+    "activation_silu": Net(lambda: activated("SiLU")),
+    "activation_none": Net(lambda: activated("none")),
+    "small_re6": Net(lambda: replaced(small_net(), nn.Hardswish, lambda: nn.ReLU6(inplace=True))),
+    "pooling_max": Net(lambda: replaced_pooling(nn.AdaptiveMaxPool2d(1))),
+    "pooling_avgmax": Net(lambda: replaced_pooling(AdaptiveAvgMaxPool2d())),
+    "gate_slope_0_2": Net(lambda: replaced(brief_net(), nn.Hardsigmoid, Hardsigmoid02)),
+    "gate_sigmoid": Net(lambda: replaced(brief_net(), nn.Hardsigmoid, nn.Sigmoid)),
+    "block_scaled": Net(lambda: brief_net(block=ScaledResidual), has_table=False),
+    "block_scaled_group": Net(lambda: brief_net(
+        block=ScaledResidual, norm_layer=functools.partial(nn.GroupNorm, 8)), has_table=False),
+    # Its parts are LibTorch's own, which print as LibTorch does.
+    "block_pre_norm": Net(lambda: brief_net(block=PreNorm), has_table=False, prints=False),
+    "rows_width": Net(width_of_rows),
+    "recogniser": Net(recogniser),
+    "pruned": Net(pruned),
+    "novel": Net(lambda: novel(functools.partial(FrozenBatchNorm2d, eps=1e-5))),
+    "lcnet_of_torchvision": Net(lcnet_of_torchvision),
+}
+# Their modules are called otherwise in ours than in their files.
+OTHER_NAMES = {
+    "mobilenet_v2": Net(torchvision.models.mobilenet_v2, prints=False),
+    "lcnet_050": Net(lambda: LCNet(0.5), prints=False),
+    "lcnet_075": Net(lambda: LCNet(0.75), prints=False),
+    "lcnet_100": Net(lambda: LCNet(1.0), prints=False),
+}
+CLASSIFIERS |= CONSTRUCTED | OTHER_NAMES
+BRIEF_TAPS = ("features.0", "features.1", "features.2.block.0", "features.2", "features.5",
+              "features.6", "avgpool", "classifier.1", "classifier.3")
+NOVEL_TAPS = (*(f"features.{i}" for i in range(8)), "avgpool", "classifier.1", "classifier.3")
+DEPLOYED = {
+    "mobilenet_v2_all": Net(torchvision.models.mobilenet_v2,
+                            (*(f"features.{i}" for i in (1, 3, 6, 13, 17, 18)), "classifier.1")),
+    "lcnet_all": Net(lambda: LCNet(0.5), ("act1", "blocks.1.1", "blocks.4.3", "blocks.5.1",
+                                          "global_pool", "act2", "classifier")),
+    "novel_all": Net(lambda: novel(FrozenBatchNorm2d), NOVEL_TAPS),
+    "novel_group_all": Net(lambda: novel(functools.partial(nn.GroupNorm, 8)), NOVEL_TAPS),
+    "novel_none_all": Net(lambda: novel(nn.Identity), NOVEL_TAPS),
+}
+NETS = CLASSIFIERS | DEPLOYED | {
     "rvm": Net(RvmEncoder),
     "large_all": headless("large", tuple(f"features.{i}" for i in range(17))),
     "small_all": headless("small", tuple(f"features.{i}" for i in range(13))),
@@ -272,6 +608,16 @@ NETS = CLASSIFIERS | {
                              up_to_expansion_13),
     "small_head": Net(functools.partial(torchvision_net, "small"),
                       ("features.3", "classifier.1", "classifier.3")),
+    "brief_all": Net(brief_net, BRIEF_TAPS),
+    "avgmax_all": Net(CLASSIFIERS["pooling_avgmax"].build, BRIEF_TAPS),
+    "block_scaled_all": Net(CLASSIFIERS["block_scaled"].build,
+                            ("features.0", "features.1", "features.3", "features.5"),
+                            lambda key: key[:11] in [f"features.{i}." for i in range(6)],
+                            has_table=False),
+    "recogniser_head": Net(recogniser, ("features.0", "features.3", "features.12"),
+                           lambda key: key.startswith("features.")),
+    "pruned_detector": Net(pruned, ("features.6.block.0", "features.8"),
+                           lambda key: key.startswith("features.")),
 }
 
 
@@ -284,27 +630,46 @@ def outputs_of(name, model, x):
     found = {}
     with contextlib.ExitStack() as stack:
         for path in wanted:
-            # torchvision's dropout writes into the embedding. The others are not to be cloned: one
+            # torchvision's dropout writes into the embedding. Features are not to be cloned: one
             # more node in the graph, and autograd adds up gradients in another order than ours.
-            kept = torch.clone if path == "classifier.1" else lambda y: y
+            is_feature = path.startswith(("features.", "blocks.", "act1"))
+            kept = (lambda y: y) if is_feature else lambda y: y.flatten(1).clone()
             handle = model.get_submodule(path).register_forward_hook(
                 lambda module, inputs, y, path=path, kept=kept: found.update({path: kept(y)}))
             stack.callback(handle.remove)
-        model(x) if "classifier.3" in wanted else model.features(x)
+        up_to_features = all(path.startswith("features.") for path in wanted)
+        model.features(x) if up_to_features else model(x)
     return [found[path] for path in wanted]
 
 
+def fit_frozen(norm, inputs):
+    """Statistics of what a frozen batch norm is about to be given."""
+    x, = inputs
+    norm.running_mean.copy_(x.mean((0, 2, 3)))
+    norm.running_var.copy_(x.var((0, 2, 3)))
+
+
+def fit_unnormed(conv, inputs, y):
+    """Weights with which a convolution that no norm follows gives what one would have given."""
+    scale = 1 / y.std((0, 2, 3), keepdim=True).clamp_min(1e-3)  # (1, C, 1, 1)
+    conv.weight.mul_(scale.transpose(0, 1))
+    return y * scale
+
+
 def randomize(model, channels):
-    """Weights as after training: batch norms with statistics of real activations, none 0 or 1."""
+    """Weights as after training: norms with statistics of real activations, none 0 or 1."""
     model.train()
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
-    with torch.no_grad():
+    with torch.no_grad(), contextlib.ExitStack() as stack:
         for norm in norms:
             norm.momentum = None  # the average over all passes
-            norm.weight.uniform_(0.6, 1.6)
-            norm.bias.normal_(0, 0.3)
         for m in model.modules():
+            if isinstance(m, (nn.BatchNorm2d, FrozenBatchNorm2d, nn.GroupNorm)):
+                m.weight.uniform_(0.6, 1.6)
+                m.bias.normal_(0, 0.3)
+            if isinstance(m, FrozenBatchNorm2d):
+                stack.callback(m.register_forward_pre_hook(fit_frozen).remove)
             if isinstance(m, nn.Linear):
                 m.weight.normal_(0, 1 / math.sqrt(m.in_features))
                 if m.bias is not None:
@@ -314,6 +679,8 @@ def randomize(model, channels):
                 nn.init.kaiming_normal_(m.weight, mode="fan_in")
                 if m.bias is not None:  # squeeze-and-excitation
                     m.bias.normal_(0, 0.5)
+            elif isinstance(m, mobilenetv3.Conv2dNormActivation) and isinstance(m[1], nn.Identity):
+                stack.callback(m[0].register_forward_hook(fit_unnormed).remove)
         for _ in range(3):
             model(torch.rand(4, channels, 96, 96))
     for norm, momentum in zip(norms, momenta):
@@ -494,6 +861,41 @@ class Comparison(unittest.TestCase):
             self.check(torch.equal(pair.ours, pair.theirs), f"eval changed {pair.label}")
         return outputs
 
+    def check_deployed(self, name, x):
+        torch.save({"x": x}, TOOL.folder / "in.pth")
+        TOOL.ask("deploy", name, f"{name}.pth", "in.pth", "out.pth")
+        ours = torch.load(TOOL.folder / "out.pth")
+        exact, _ = run_torchvision(name, x.double(), "eval")
+        rounded, _ = run_torchvision(name, x, "eval")
+        theirs = [relative_l2(y, z) for y, z in zip(rounded, exact)]
+        self.check(len(ours) >= len(exact), f"{len(ours)} outputs")
+        in_bfloat16 = {label: ours.pop(label) for label in list(ours) if "bfloat16" in label}
+        self.check_bfloat16(name, x, exact, list(in_bfloat16.values()))
+        above = 0
+        for label, y in ours.items():
+            i = int(label.split()[-1])
+            self.check(y.dtype == torch.float32, f"{label}: {dtype_name(y.dtype)}")
+            self.compare(Pair(f"{label}, torchvision's {theirs[i]:.1e}", y.double(), exact[i]),
+                         "deployed", max(DEPLOYED_LIMIT, DEPLOYED_RATIO * theirs[i]))
+            above += relative_l2(y, exact[i]) > DEPLOYED_LIMIT
+        print(f"{name} deployed: {above} of {len(ours)} outputs above {DEPLOYED_LIMIT:.0e}; "
+              f"torchvision in float32: {sum(e > DEPLOYED_LIMIT for e in theirs)} of {len(theirs)}")
+
+    def check_bfloat16(self, name, x, exact, ours):
+        """Less is rounded than by torchvision's network converted to bfloat16."""
+        if not ours:
+            print(f"{name} deployed in bfloat16: SKIPPED, this CPU has no AVX512-BF16")
+            return
+        theirs, _ = run_torchvision(name, x.bfloat16(), "eval")
+        errors = [(relative_l2(y.double(), z), relative_l2(t.double(), z))
+                  for y, t, z in zip(ours, theirs, exact)]
+        for i, (error, limit) in enumerate(errors):
+            self.check(ours[i].dtype == torch.float32, f"bfloat16: {dtype_name(ours[i].dtype)}")
+            self.check(error <= limit,
+                       f"bfloat16 output {i}: {error:.1e}, torchvision's {limit:.1e}")
+        print("{} deployed in bfloat16, largest error: {:.1e}; torchvision's {:.1e}".format(
+            name, *map(max, zip(*errors))))
+
 
 # ---------------------------------------------------------------------------------------- the tests
 
@@ -503,13 +905,14 @@ class Keys(Comparison):
     def test_networks(self):
         for name, net in NETS.items():
             with self.case(name):
-                model, state = reference(name)
+                _, state = reference(name)
                 TOOL.ask("keys", name, "keys.txt")
                 TOOL.ask("resave", name, f"{name}.pth", "saved.pth")
                 saved = torch.load(TOOL.folder / "saved.pth")
                 theirs = {key: value for key, value in state.items() if net.keeps(key)}
-                table = (TOOL.folder / "keys.txt").read_text().splitlines()
-                self.compare_lists("name in the table", table, described(theirs))
+                if net.has_table:
+                    table = (TOOL.folder / "keys.txt").read_text().splitlines()
+                    self.compare_lists("name in the table", table, described(theirs))
                 self.compare_lists("name in the file", described(saved), described(theirs))
                 for key, value in theirs.items():
                     self.check(key in saved and torch.equal(saved[key], value),
@@ -630,7 +1033,7 @@ class Train(Comparison):
 
         def judge(pair):
             other = pair.label.removesuffix("bias") + "weight"
-            if not pair.label.endswith(".1.bias") or other not in truth():
+            if not pair.label.endswith(".bias") or truth()[other].dim() != 1:
                 return False
             scale = truth()[other].norm().item()
             if truth()[pair.label].norm().item() > LIMIT[torch.float64] * scale:
@@ -670,7 +1073,8 @@ class Init(Comparison):
     """With one seed, both random generators give the same network, bit by bit."""
 
     def test_networks(self):
-        for name in ("large", "small", "large_075", "small_reduced"):
+        alike = ["large", "small", "large_075", "small_reduced", "mobilenet_v2", *CONSTRUCTED]
+        for name in alike:
             for seed in (0, 1234):
                 with self.case(f"{name} seed {seed}"):
                     TOOL.ask("init", name, seed, "init.pth")
@@ -682,15 +1086,79 @@ class Init(Comparison):
                         self.check(key in ours and torch.equal(ours[key], value), f"{key} differs")
 
 
+class Segmenter(nn.Module):
+    """A user's own module with a network inside."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+
+
 class Print(Comparison):
-    """The module tree, line by line."""
+    """The module tree, line by line: of a network, and of each part of what contains one."""
 
     def test_networks(self):
-        for name in CLASSIFIERS:
+        for name, net in CLASSIFIERS.items():
+            if not net.prints:
+                continue
             with self.case(name):
                 TOOL.ask("print", name, "tree.txt")
                 ours = (TOOL.folder / "tree.txt").read_text().splitlines()
-                self.compare_lists("line", ours, str(NETS[name].build()).splitlines())
+                model = net.build()
+                theirs = [str(model), *(f"{path}: {module}" for path, module
+                                        in Segmenter(model).named_modules())]
+                self.compare_lists("line", ours, "\n".join(theirs).splitlines())
+
+
+class Costs(Comparison):
+    """What a table tells of a network: by torchvision's parameters, and counted while it runs."""
+
+    @staticmethod
+    def macs(name, model, x):
+        found = []
+        with contextlib.ExitStack() as stack, torch.no_grad():
+            for m in model.modules():
+                if isinstance(m, (nn.Conv2d, nn.Linear)):
+                    stack.callback(m.register_forward_hook(
+                        lambda m, inputs, y: found.append(y.numel() * m.weight[0].numel())).remove)
+            outputs_of(name, model.eval(), x)
+        return sum(found)
+
+    def counts(self, name, height, width):
+        TOOL.ask("costs", name, height, width, "costs.txt")
+        return tuple(map(int, (TOOL.folder / "costs.txt").read_text().split()))
+
+    def test_networks(self):
+        for name, net in CLASSIFIERS.items():
+            if not net.has_table:
+                continue
+            with self.case(name):
+                model = net.build()
+                theirs = (sum(p.numel() for p in model.parameters()),
+                          self.macs(name, model, torch.rand(1, net.channels, 96, 130)))
+                ours = self.counts(name, 96, 130)
+                self.check(ours == theirs, f"parameters, MACs: {ours}, torchvision: {theirs}")
+
+    def test_published(self):
+        meta = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.meta
+        with self.case("mobilenet_v2"):
+            self.check(self.counts("mobilenet_v2", 224, 224) == (meta["num_params"], 300774272),
+                       "not what torchvision publishes")
+        # Source: timm 1.0.29 results/results-imagenet.csv, in millions.
+        for name, millions in {"lcnet_050": 1.88, "lcnet_075": 2.36, "lcnet_100": 2.95}.items():
+            with self.case(name):
+                parameters, _ = self.counts(name, 224, 224)
+                self.check(round(parameters / 1e6, 2) == millions,
+                           f"{parameters} parameters, timm publishes {millions} M")
+
+
+class Deployed(Comparison):
+    """What is deployed straight from a file, on every instruction set that the machine has."""
+
+    def test_networks(self):
+        for name, net in DEPLOYED.items():
+            with self.case(name):
+                self.check_deployed(name, torch.rand(2, net.channels, 97, 131))
 
 
 class Real(Comparison):
@@ -726,41 +1194,6 @@ class Real(Comparison):
             self.check_deployed("small_all", x)
         # Some channels of trained networks are dead; most are not, and none explodes.
         require_alive("small_all", model, x, least=0.75)
-
-    def check_deployed(self, name, x):
-        torch.save({"x": x}, TOOL.folder / "in.pth")
-        TOOL.ask("deploy", name, f"{name}.pth", "in.pth", "out.pth")
-        ours = torch.load(TOOL.folder / "out.pth")
-        exact, _ = run_torchvision(name, x.double(), "eval")
-        rounded, _ = run_torchvision(name, x, "eval")
-        theirs = [relative_l2(y, z) for y, z in zip(rounded, exact)]
-        self.check(len(ours) >= len(exact), f"{len(ours)} outputs")
-        in_bfloat16 = {label: ours.pop(label) for label in list(ours) if "bfloat16" in label}
-        self.check_bfloat16(name, x, exact, list(in_bfloat16.values()))
-        above = 0
-        for label, y in ours.items():
-            i = int(label.split()[-1])
-            self.check(y.dtype == torch.float32, f"{label}: {dtype_name(y.dtype)}")
-            self.compare(Pair(f"{label}, torchvision's {theirs[i]:.1e}", y.double(), exact[i]),
-                         "deployed", max(DEPLOYED_LIMIT, DEPLOYED_RATIO * theirs[i]))
-            above += relative_l2(y, exact[i]) > DEPLOYED_LIMIT
-        print(f"real deployed: {above} of {len(ours)} outputs above {DEPLOYED_LIMIT:.0e}; "
-              f"torchvision in float32: {sum(e > DEPLOYED_LIMIT for e in theirs)} of {len(theirs)}")
-
-    def check_bfloat16(self, name, x, exact, ours):
-        """Less is rounded than by torchvision's network converted to bfloat16."""
-        if not ours:
-            print("real deployed in bfloat16: SKIPPED, this CPU has no AVX512-BF16")
-            return
-        theirs, _ = run_torchvision(name, x.bfloat16(), "eval")
-        errors = [(relative_l2(y.double(), z), relative_l2(t.double(), z))
-                  for y, t, z in zip(ours, theirs, exact)]
-        for i, (error, limit) in enumerate(errors):
-            self.check(ours[i].dtype == torch.float32, f"bfloat16: {dtype_name(ours[i].dtype)}")
-            self.check(error <= limit,
-                       f"bfloat16 output {i}: {error:.1e}, torchvision's {limit:.1e}")
-        print("real deployed in bfloat16, largest error: {:.1e}; torchvision's {:.1e}".format(
-            *map(max, zip(*errors))))
 
     def check_meaning(self, features):
         """What the network has learned must bring two pictures of one cat together."""
@@ -870,7 +1303,8 @@ class Timm(Comparison):
                 self.check(key in saved and torch.equal(saved[key], value), f"{key} differs")
 
 
-GROUPS = {group.__name__.lower(): group for group in (Keys, Eval, Train, Init, Print, Real, Timm)}
+GROUPS = {group.__name__.lower(): group for group in (Keys, Eval, Train, Init, Print, Costs, Deployed, Real,
+                                                     Timm)}
 
 
 def main():

@@ -9,7 +9,9 @@
 //   attempt NET WEIGHTS REPORT OUTPUT [PREFIX]           loads what may be a hostile file
 //   init NET SEED OUTPUT                                 saves a freshly initialised network
 //   keys NET OUTPUT                                      writes "name shape dtype" from the table
-//   print NET OUTPUT                                     writes the module tree
+//   costs NET HEIGHT WIDTH OUTPUT                        writes "parameters MACs" from the table
+//   print NET OUTPUT                                     writes the module tree, and those of all modules
+//                                                        of a user's own module that contains it
 
 #include <algorithm>
 #include <chrono>
@@ -17,12 +19,9 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
-#include <functional>
 #include <iostream>
 #include <map>
 #include <memory>
-#include <ratio>
-#include <span>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -38,161 +37,30 @@
 
 #include <mnv3/mnv3.hpp>
 
+#include <parity/networks.hpp>
+
+/// A user's own module with a network inside. LibTorch prints the name of its type.
+struct Segmenter : torch::nn::Module {
+  explicit Segmenter(std::shared_ptr<torch::nn::Module> backbone) {
+    register_module("backbone", std::move(backbone));
+  }
+};
+
 namespace {
 
 using namespace mnv3;
+using parity::Instance;
+using parity::Network;
+using parity::Networks;
 
-/// Everything that an architecture can say for itself.
-struct CustomArch : SmallArch {
-  static constexpr Settings settings{.input{.channels = 1},
-                                     .num_classes = 10,
-                                     .last_channel = 200,
-                                     .dropout = 0.5,
-                                     .norm_eps = 1e-5,
-                                     .norm_momentum = 0.1};
-};
-
-/// Another family's network under torchvision's names, which the other side has.
-template <class Arch>
-struct Renamed : Arch {
-  static constexpr Settings settings{.names = Names::torchvision};
-};
-
-/// mmsegmentation's encoder: output stride 8, padding as in TensorFlow.
-struct MmsegArch : OutputStride<LargeArch, 8, DilationRule::torchvision> {
-  static constexpr Settings settings{.padding = Padding::same};
-};
-
-/// What no published network has.
-struct UnusualArch {
-  using enum Activation;
-  static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
-      {.input_channels = 16,
-       .kernel = 3,
-       .expanded_channels = 16,
-       .out_channels = 16,
-       .use_se = true,
-       .activation = HS,
-       .stride = 1,
-       .expands_always = true},
-      {16, 7, 64, 24, true, RE, 2},
-  });
-  static constexpr Settings settings{.padding = Padding::same, .squeeze{.gate = Gate::sigmoid}};
-};
-
-/// Large enough to have every kind of layer, small enough for thousands of files.
-struct TinyArch {
-  using enum Activation;
-  static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
-      {16, 3, 16, 16, true, RE, 2, 1},
-      {16, 3, 24, 24, false, HS, 1, 1},
-  });
-  static constexpr Settings settings{.num_classes = 10, .last_channel = 32};
-};
-
-using AllOfLarge =
-    taps<after<0>, after<1>, after<2>, after<3>, after<4>, after<5>, after<6>, after<7>, after<8>,
-         after<9>, after<10>, after<11>, after<12>, after<13>, after<14>, after<15>, after<16>>;
-using AllOfSmall = taps<after<0>, after<1>, after<2>, after<3>, after<4>, after<5>, after<6>,
-                        after<7>, after<8>, after<9>, after<10>, after<11>, after<12>>;
-
-/// One network, with its type behind plain functions.
-struct Instance {
-  std::shared_ptr<torch::nn::Module> module;
-  std::function<LoadReport(const std::string& path, const LoadOptions& options)> load;
-  std::function<void(const std::string& path)> save;
-  std::function<std::vector<torch::Tensor>(const torch::Tensor& x)> forward;
-  std::function<std::string()> print;
-};
-
-struct Network {
-  /// What the network gives that is deployed from a file; empty in most, since it costs compiling.
-  using Deployed =
-      std::function<std::vector<torch::Tensor>(const std::string& path, const torch::Tensor& x)>;
-
-  std::function<Instance()> make;
-  std::span<const Key> keys;
-  Deployed deployed{};
-  Deployed in_bfloat16{};
-};
-
-std::vector<torch::Tensor> as_vector(torch::Tensor output) { return {std::move(output)}; }
-template <std::size_t N>
-std::vector<torch::Tensor> as_vector(const std::array<torch::Tensor, N>& outputs) {
-  return {outputs.begin(), outputs.end()};
-}
-
-template <class Arch, class Taps>
-Instance make() {
-  MobileNetV3<Arch, Taps> net;
-  return {
-      .module = net.ptr(),
-      .load = [net](const std::string& path,
-                    const LoadOptions& options) mutable { return load(net, path, options); },
-      .save = [net](const std::string& path) { save(net, path); },
-      .forward = [net](const torch::Tensor& x) mutable { return as_vector(net->forward(x)); },
-      .print = [net] { return fmt::format("{}\n", net); },
-  };
-}
-
-template <class Arch, class Taps = taps<>>
-Network network() {
-  return {.make = make<Arch, Taps>, .keys = keys<Arch, Taps>};
-}
-
-template <class Arch, class Taps>
-Network deployable_network() {
-  Network result = network<Arch, Taps>();
-  result.deployed = [](const std::string& path, const torch::Tensor& x) {
-    return as_vector(deploy<Arch, Taps>(path)(x));
-  };
-  return result;
-}
-
-template <class Arch, class Taps>
-Network bfloat16_network() {
-  Network result = deployable_network<Arch, Taps>();
-  result.in_bfloat16 = [](const std::string& path, const torch::Tensor& x) {
-    return as_vector(deploy<Arch, Taps, Precision::bfloat16>(path)(x));
-  };
-  return result;
-}
-
-const std::map<std::string, Network>& networks() {
-  using TimmTaps = taps<after<0>, after<1>, after<3>, after<8>, after<12>, logits>;
-  using RvmTaps = taps<after<1>, after<3>, after<6>, after<16>>;
-  static const std::map<std::string, Network> all{
-      {"large", network<LargeArch>()},
-      {"small", network<SmallArch>()},
-      {"large_dilated", network<Dilated<LargeArch>>()},
-      {"small_dilated", network<Dilated<SmallArch>>()},
-      {"large_reduced", network<ReducedTail<LargeArch>>()},
-      {"small_reduced", network<ReducedTail<SmallArch>>()},
-      {"large_dilated_reduced", network<ReducedTail<Dilated<LargeArch>>>()},
-      {"small_dilated_reduced", network<ReducedTail<Dilated<SmallArch>>>()},
-      {"large_050", network<WidthMult<LargeArch, std::ratio<1, 2>>>()},
-      {"large_075", network<WidthMult<LargeArch, std::ratio<3, 4>>>()},
-      {"large_125", network<WidthMult<LargeArch, std::ratio<5, 4>>>()},
-      {"small_050", network<WidthMult<SmallArch, std::ratio<1, 2>>>()},
-      {"large_reduced_075", network<WidthMult<ReducedTail<LargeArch>, std::ratio<3, 4>>>()},
-      {"custom", network<CustomArch>()},
-      {"timm_large_075", network<Renamed<timm::mobilenetv3_large_075>>()},
-      {"timm_rw", network<Renamed<timm::mobilenetv3_rw>>()},
-      {"timm_large_150d", network<Renamed<timm::mobilenetv3_large_150d>>()},
-      {"tf_small", network<Renamed<timm::tf_mobilenetv3_small_100>>()},
-      {"tf_large_minimal", network<Renamed<timm::tf_mobilenetv3_large_minimal_100>>()},
-      {"timm_stride_8", network<OutputStride<LargeArch, 8, DilationRule::timm>>()},
-      {"mmseg", network<MmsegArch>()},
-      {"unusual", network<UnusualArch>()},
-      {"tf_small_real", deployable_network<timm::tf_mobilenetv3_small_100, TimmTaps>()},
-      {"rvm", network<RvmArch, RvmTaps>()},
-      {"tiny", network<TinyArch>()},
-      {"tiny_encoder", network<TinyArch, taps<after<3>>>()},
-      {"large_all", network<LargeArch, AllOfLarge>()},
-      {"small_all", bfloat16_network<SmallArch, AllOfSmall>()},
-      {"large_inside", network<LargeArch, taps<expansion<4>, after<4>, expansion<13>>>()},
-      {"small_head", network<SmallArch, taps<at_stride<8>, embedding, logits>>()},
-  };
+const Networks& networks() {
+  static const Networks all = [] {
+    Networks merged;
+    for (Networks some : {parity::published_networks(), parity::constructor_networks(),
+                          parity::family_networks(), parity::deployed_networks()})
+      merged.merge(some);
+    return merged;
+  }();
   return all;
 }
 
@@ -214,13 +82,13 @@ std::map<std::string, torch::Tensor> read_all(const std::string& path) {
 }
 
 void forward(const Network& network, std::istream& arguments) {
-  std::string dtype, mode, weights, inputs, outputs;
+  std::string dtype, mode, checkpoint, inputs, outputs;
   std::uint64_t seed = 0;
-  arguments >> dtype >> mode >> seed >> weights >> inputs >> outputs;
+  arguments >> dtype >> mode >> seed >> checkpoint >> inputs >> outputs;
   const bool train = mode == "train";
   const Instance net = network.make();
   net.module->to(dtype_named(dtype));
-  net.load(weights, {});
+  net.load(checkpoint, {});
   net.module->train(train);
 
   const std::map<std::string, torch::Tensor> given = read_all(inputs);
@@ -236,17 +104,23 @@ void forward(const Network& network, std::istream& arguments) {
     results.emplace_back(fmt::format("output.{}", i), taken[i].detach());
     results.emplace_back(fmt::format("strides.{}", i), strides_of(taken[i]));
   }
+  // Named as in files, since that is what the other side has.
+  const auto add = [&](const char* kind, const NamedTensors& tensors) {
+    for (const auto& [name, tensor] : weights::to_file_names(tensors, network.definition))
+      results.emplace_back(kind + name, tensor.detach());
+  };
   if (train) {
     torch::Tensor loss = torch::zeros({}, x.options());
     for (std::size_t i = 0; i < taken.size(); ++i)
       loss = loss + (taken[i] * given.at(fmt::format("g{}", i))).sum();
     loss.backward();
     results.emplace_back("grad.x", x.grad());
+    NamedTensors gradients;
     for (const auto& parameter : net.module->named_parameters())
-      results.emplace_back("grad." + parameter.key(), parameter.value().grad());
+      gradients.emplace_back(parameter.key(), parameter.value().grad());
+    add("grad.", gradients);
   }
-  for (auto& [name, tensor] : state_dict(*net.module))
-    results.emplace_back("state." + name, tensor.detach());
+  add("state.", state_dict(*net.module));
   write_pth(outputs, results);
 }
 
@@ -341,16 +215,29 @@ void list_keys(const Network& network, std::istream& arguments) {
                           key.is_integral ? "int64" : "float32");
 }
 
+void list_costs(const Network& network, std::istream& arguments) {
+  std::int64_t height = 0, width = 0;
+  std::string output;
+  arguments >> height >> width >> output;
+  const parity::Costs costs = network.costs(height, width);
+  std::ofstream(output) << fmt::format("{} {}\n", costs.parameters, costs.macs);
+}
+
 void print(const Network& network, std::istream& arguments) {
   std::string output;
   arguments >> output;
-  std::ofstream(output) << network.make().print();
+  const Instance net = network.make();
+  std::ofstream stream(output);
+  stream << net.print();
+  const auto segmenter = std::make_shared<Segmenter>(net.module);
+  for (const auto& module : segmenter->named_modules())
+    stream << module.key() << ": " << *module.value() << '\n';
 }
 
 void obey(const std::string& line) {
   static const std::map<std::string, void (*)(const Network&, std::istream&)> commands{
-      {"forward", forward}, {"deploy", run_deployed}, {"resave", resave}, {"attempt", attempt},
-      {"init", init},       {"keys", list_keys},      {"print", print}};
+      {"forward", forward}, {"deploy", run_deployed}, {"resave", resave},    {"attempt", attempt},
+      {"init", init},       {"keys", list_keys},      {"costs", list_costs}, {"print", print}};
   std::istringstream arguments(line);
   std::string command, name;
   arguments >> command >> name;
