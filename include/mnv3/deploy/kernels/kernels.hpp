@@ -25,6 +25,7 @@
 #include <mnv3/deploy/kernels/packed.hpp>
 #include <mnv3/deploy/kernels/picture_job.hpp>
 #include <mnv3/deploy/kernels/plan.hpp>
+#include <mnv3/deploy/kernels/pooling.hpp>
 #include <mnv3/deploy/kernels/split.hpp>
 #include <mnv3/deploy/kernels/threads.hpp>
 #include <mnv3/deploy/kernels/unblock.hpp>

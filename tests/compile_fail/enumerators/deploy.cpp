@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// The modules, and what is deployed of them.
+// needs: torch
+// place: Activation nn/activation.hpp
+// place: Activation nn/activation.hpp
+// place: Activation deploy/kernels/finish.hpp
+// place: Gate nn/gate.hpp
+// place: Gate nn/gate.hpp
+// place: Gate deploy/kernels/finish.hpp
+// place: Pooling nn/pool.hpp
+// place: Pooling nn/pool.hpp
+// place: Pooling deploy/kernels/pooling.hpp
+// place: Pooling deploy/kernels/pooling.hpp
+// place: Norm nn/conv2d_norm_activation.hpp
+// place: Norm nn/conv2d_norm_activation.hpp
+// place: Norm deploy/fold.hpp
+// place: Norm config/settings.hpp
+// place: Norm config/keys.hpp
+// place: Names config/names.hpp
+// place: Padding config/conv2d_norm_activation.hpp
+#include <mnv3/deploy.hpp>
