@@ -130,7 +130,7 @@ double accuracy(const Predictions& predictions, const Samples& samples) {
 }
 
 void print_classes(const Predictions& predictions, const Samples& samples) {
-  constexpr std::int64_t n = FashionArch::num_classes;
+  constexpr std::int64_t n = mnv3::definition_of<FashionArch>.settings.num_classes;
   const torch::Tensor pairs = samples.labels * n + predictions.labels;
   const torch::Tensor matrix =
       torch::bincount(pairs, {}, n * n).view({n, n});  // (truth, predicted)
@@ -231,7 +231,7 @@ void train(Classifier& net, const Samples& samples, const Samples& test, const O
 std::vector<std::int64_t> one_of_each_class(const torch::Tensor& candidates,
                                             const Samples& samples) {
   std::vector<std::int64_t> found;
-  for (int label = 0; label < FashionArch::num_classes; ++label) {
+  for (int label = 0; label < mnv3::definition_of<FashionArch>.settings.num_classes; ++label) {
     const torch::Tensor fitting =
         candidates.masked_select(samples.labels.index_select(0, candidates).eq(label));
     if (fitting.numel() > 0) found.push_back(fitting[0].item<std::int64_t>());
@@ -279,7 +279,7 @@ void draw_sheet(const Options& options, const Samples& test, const Predictions& 
   fmt::print("\nencoder: {} tensors loaded from {}, {} that no tap needs left there\n",
              report.loaded.size(), options.weights, report.unused.size());
 
-  ContactSheet sheet(FashionArch::num_classes);
+  ContactSheet sheet(mnv3::definition_of<FashionArch>.settings.num_classes);
   sheet.title("MobileNetV3 on Fashion-MNIST",
               fmt::format("{} of {} test pictures right, {} parameters",
                           predictions.labels.eq(test.labels).sum().item<std::int64_t>(),

@@ -38,10 +38,10 @@ int main(int argument_count, char** arguments) {
   std::FILE* log = std::tmpfile();
   if (log == nullptr || dup2(fileno(log), STDERR_FILENO) < 0) return 2;
   at::set_num_threads(1);  // nothing is lost, so nothing is said
-  mnv3::detail::torch_threads();
+  mnv3::deployment::torch_threads();
   const int early = occurrences(content_of(log), "-fopenmp");
   at::set_num_threads(2);
-  for (int call = 0; call < 3; ++call) mnv3::detail::torch_threads();
+  for (int call = 0; call < 3; ++call) mnv3::deployment::torch_threads();
   const std::string said = content_of(log);
 
   fmt::print("{} warnings of one thread, {} of two, {} expected:\n{}", early,

@@ -66,7 +66,7 @@ void published(std::istream& arguments) {
 }
 
 void hash(std::istream& arguments) {
-  const std::string text = mnv3::vision::sha256_of(next<std::string>(arguments));
+  const std::string text = mnv3::weights::sha256_of(next<std::string>(arguments));
   std::ofstream(next<std::string>(arguments)) << text;
 }
 

@@ -21,7 +21,7 @@ for number, block in enumerate(blocks):
     includes = re.findall(r"^#include .*$", block, re.MULTILINE)
     parts[:0] = includes
     block = re.sub(r"^#include .*\n+", "", block, flags=re.MULTILINE)
-    if not block.startswith("struct"):
+    if not block.startswith(("struct", "template")):
         block = f"""[[maybe_unused]] static void part_{number}(
     [[maybe_unused]] mnv3::MobileNetV3<mnv3::LargeArch>& net,
     [[maybe_unused]] const torch::Tensor& pictures) {{

@@ -47,8 +47,9 @@ struct OwnBlock : LargeArch {
 };
 static_assert(verify<OwnBlock>());
 static_assert(verify_taps<OwnBlock, taps<after<3>, at_stride<8>, pooled, embedding, logits>>());
-static_assert(check_taps<OwnBlock, taps<after<3>, expansion<4>>>() ==
-              Verdict{.rule = Rule::blocks_known, .index = 1});
-static_assert(check_taps<OwnBlock, taps<after<99>>>().rule == Rule::feature_exists);
+static_assert(check_taps(definition_of<OwnBlock>, taps<after<3>, expansion<4>>::requests) ==
+              Verdict{.rule = Rule::blocks_known, .index = 1, .got = 4});
+static_assert(check_taps(definition_of<OwnBlock>, taps<after<99>>::requests).rule ==
+              Rule::feature_exists);
 
 }  // namespace

@@ -24,7 +24,7 @@ template <InvertedResidualConfig Row>
 constexpr bool is(std::string_view expected) {
   const Name expanded = Name{} + "e";
   const Name input = Name{} + "x";
-  return mnv3::contract<Row>(Words{}, expanded, input).view() == expected;
+  return mnv3::flow_after_expansion<Row>(Words{}, expanded, input).view() == expected;
 }
 
 // Source  torchvision 0.14.1 models/mobilenetv3.py L66-114.
@@ -42,7 +42,7 @@ template <InvertedResidualConfig Row>
 constexpr int without_squeeze() {
   const int expanded = 5;
   const int input = 100;
-  return mnv3::contract<Row>(NoSqueeze{}, expanded, input);
+  return mnv3::flow_after_expansion<Row>(NoSqueeze{}, expanded, input);
 }
 static_assert(without_squeeze<mnv3::LargeArch::blocks[2]>() == 110);
 static_assert(without_squeeze<mnv3::LargeArch::blocks[1]>() == 10);

@@ -19,7 +19,7 @@ constexpr bool is(std::string_view name, std::string_view first, std::string_vie
   bool found = false;
   for_each_layer(definition_of<Arch>, [&](const Layer& layer) {
     if (layer.name.view() != name) return;
-    const LayerNames names = config::detail::timm_names(definition_of<Arch>, layer);
+    const LayerNames names = config::timm_names(definition_of<Arch>, layer);
     found = names.first.view() == first && names.second.view() == second;
   });
   return found;
