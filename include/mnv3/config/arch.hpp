@@ -87,8 +87,9 @@ constexpr BaseSettings base_settings() {
 template <class Arch>
 inline constexpr Settings settings_of = [] {
   if constexpr (has_settings<Arch>) {
-    const Settings* base = base_settings<Arch>().found;
-    return base != nullptr ? inherited(Arch::settings, *base) : Arch::settings;
+    // Not by comparing the pointer with null, which g++ 12 takes for no constant under UBSan.
+    const BaseSettings bases = base_settings<Arch>();
+    return bases.count > 0 ? inherited(Arch::settings, *bases.found) : Arch::settings;
   } else {
     return Settings{};
   }
