@@ -23,10 +23,8 @@ struct Map {
   std::int64_t height, width;
   std::vector<std::vector<double>> channels;  ///< Each [height][width].
 
-  /// A pixel, or the zero around the map.
-  double at(std::size_t channel, std::int64_t y, std::int64_t x) const {
-    const bool is_inside = y >= 0 && y < height && x >= 0 && x < width;
-    return is_inside ? channels[channel][static_cast<std::size_t>(y * width + x)] : 0.0;
+  bool has(std::int64_t y, std::int64_t x) const {
+    return y >= 0 && y < height && x >= 0 && x < width;
   }
 };
 
@@ -87,14 +85,17 @@ inline Map convolved(const Map& in, const Conv2dNormActivationConfig& c, const P
     out.channels.emplace_back();
     for (std::int64_t y = 0; y < rows.out; ++y)
       for (std::int64_t x = 0; x < columns.out; ++x) {
-        auto weight = product.weight.begin() + static_cast<std::ptrdiff_t>(o * window);
+        const double* weight = product.weight.data() + o * window;
         double sum = product.start[o];
-        for (std::size_t i = 0; i < seen; ++i)
+        for (std::size_t i = 0; i < seen; ++i) {
+          const double* pixels = in.channels[o / together * seen + i].data();
           for (int ky = 0; ky < c.kernel; ++ky)
-            for (int kx = 0; kx < c.kernel; ++kx)
-              sum += *weight++ * in.at(o / together * seen + i,
-                                       y * c.stride.height - rows.before + ky * c.dilation,
-                                       x * c.stride.width - columns.before + kx * c.dilation);
+            for (int kx = 0; kx < c.kernel; ++kx, ++weight) {
+              const std::int64_t row = y * c.stride.height - rows.before + ky * c.dilation;
+              const std::int64_t column = x * c.stride.width - columns.before + kx * c.dilation;
+              if (in.has(row, column)) sum += *weight * pixels[row * in.width + column];
+            }
+        }
         out.channels[o].push_back(
             activated(c.activation, sum * product.scale[o] + product.shift[o]));
       }
