@@ -18,6 +18,8 @@
 #include <mnv3/config.hpp>
 #include <mnv3/deploy/kernels/batch.hpp>
 
+#include "kernels/reference.hpp"
+
 // Packed networks without LibTorch, whose memory the sanitizers could not see: all buffers are
 // as large as they must be and not a byte larger.
 
@@ -53,9 +55,25 @@ struct Pictures {
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t k = 0; k < c; ++k)
         for (std::int64_t y = 0; y < e.height; ++y)
-          for (std::int64_t x = 0; x < e.width; ++x)
-            data[static_cast<std::size_t>(i * stride + k * channel_stride + y * row_stride +
-                                          x * column_stride)] = normal(random);
+          for (std::int64_t x = 0; x < e.width; ++x) data[at(i, k, y, x)] = normal(random);
+  }
+
+  /// Where a pixel is in `data`.
+  std::size_t at(std::int64_t picture, std::int64_t channel, std::int64_t y, std::int64_t x) const {
+    return static_cast<std::size_t>(picture * stride + channel * channel_stride + y * row_stride +
+                                    x * column_stride);
+  }
+
+  /// Picture `i`, as the reference reads it.
+  reference::Map map(std::int64_t i) const {
+    reference::Map map{extent.height, extent.width, {}};
+    for (std::int64_t k = 0; k < channels; ++k) {
+      auto& pixels = map.channels.emplace_back();
+      for (std::int64_t y = 0; y < extent.height; ++y)
+        for (std::int64_t x = 0; x < extent.width; ++x)
+          pixels.push_back(static_cast<double>(data[at(i, k, y, x)]));
+    }
+    return map;
   }
 };
 
@@ -68,16 +86,48 @@ inline mnv3::kernels::Threads std_threads(std::int64_t count) {
           }};
 }
 
+/// Random weights for all layers of a network, of a size at which values keep theirs.
+inline std::vector<reference::Product> draw_products(const mnv3::Definition& net) {
+  std::mt19937 random(1);
+  const auto draw = [&](int count, double deviation) {
+    std::normal_distribution<double> normal(0, deviation);
+    std::vector<double> values(static_cast<std::size_t>(count));
+    for (double& value : values) value = normal(random);
+    return values;
+  };
+  std::vector<reference::Product> products;
+  const auto add = [&](int out, int depth) {
+    auto weight = draw(out * depth, std::sqrt(2.0 / depth));
+    auto start = draw(out, 0.3);
+    auto scale = draw(out, 1.0);
+    auto shift = draw(out, 0.3);
+    products.push_back({std::move(weight), std::move(start), std::move(scale), std::move(shift)});
+  };
+  mnv3::for_each_layer(net, [&](const mnv3::Layer& layer) {
+    const mnv3::Conv2dNormActivationConfig& c = layer.conv;
+    add(c.out_channels, c.in_channels / c.groups * c.kernel * c.kernel);
+    if (layer.kind == mnv3::Layer::Kind::squeeze_excitation) add(c.in_channels, c.out_channels);
+  });
+  return products;
+}
+
 /// A network with random weights. Any number of threads may call `run` at once.
 class Subject {
  public:
-  Subject(std::string name, int channels, bool is_bfloat16)
-      : name_(std::move(name)), channels_(channels), is_bfloat16_(is_bfloat16) {}
+  Subject(std::string name, const mnv3::Definition& net, std::span<const mnv3::TapInfo> taps,
+          bool is_bfloat16)
+      : name_(std::move(name)),
+        net_(net),
+        taps_(taps),
+        is_bfloat16_(is_bfloat16),
+        products_(draw_products(net)) {}
   virtual ~Subject() = default;
 
   const std::string& name() const { return name_; }
-  int channels() const { return channels_; }
+  const mnv3::Definition& net() const { return net_; }
+  std::span<const mnv3::TapInfo> taps() const { return taps_; }
   bool is_bfloat16() const { return is_bfloat16_; }
+  const std::vector<reference::Product>& products() const { return products_; }
 
   /// Those that this machine has and the network is for; `portable` is the first.
   std::vector<Isa> instruction_sets() const {
@@ -95,8 +145,10 @@ class Subject {
 
  private:
   std::string name_;
-  int channels_;
+  const mnv3::Definition& net_;
+  std::span<const mnv3::TapInfo> taps_;
   bool is_bfloat16_;
+  std::vector<reference::Product> products_;
 };
 
 template <mnv3::architecture Arch, class Taps, class Stored = float>
@@ -106,29 +158,20 @@ class TypedSubject final : public Subject {
 
  public:
   explicit TypedSubject(std::string name)
-      : Subject(std::move(name), input.channels, std::is_same_v<Stored, mnv3::kernels::Bfloat16>),
+      : Subject(std::move(name), Layout::net, Layout::taps,
+                std::is_same_v<Stored, mnv3::kernels::Bfloat16>),
         weights_(static_cast<std::size_t>(Layout::places.size)),
         mean_(input.mean.begin(), input.mean.end()),
         std_(input.std.begin(), input.std.end()) {
-    std::mt19937 random(1);
-    const auto draw = [&](std::int64_t count, double deviation) {
-      std::normal_distribution<double> normal(0, deviation);
-      std::vector<double> values(static_cast<std::size_t>(count));
-      for (double& value : values) value = normal(random);
-      return values;
-    };
     std::int64_t next = 0;
+    auto product = products().begin();
     mnv3::kernels::for_each_matrix(
         Layout::net, Layout::taps, [&](const mnv3::kernels::LayerMatrix& matrix) {
           const auto place = mnv3::kernels::place_at<Stored>(next, matrix);
           next = place.end();
-          const auto values = draw(std::int64_t{matrix.out} * matrix.depth,
-                                   std::sqrt(2.0 / static_cast<double>(matrix.depth)));
-          const auto start = draw(matrix.out, 0.3);
-          const auto scale = draw(matrix.out, 1.0);
-          const auto shift = draw(matrix.out, 0.3);
+          const auto& [weight, start, scale, shift] = *product++;
           mnv3::kernels::pack(
-              place, {.values = values, .start = start, .scale = scale, .shift = shift}, weights_);
+              place, {.values = weight, .start = start, .scale = scale, .shift = shift}, weights_);
         });
   }
 
@@ -178,7 +221,12 @@ class TypedSubject final : public Subject {
 std::unique_ptr<Subject> every_kernel();
 std::unique_ptr<Subject> every_tap();
 std::unique_ptr<Subject> cut_short();
+std::unique_ptr<Subject> varied();
+std::unique_ptr<Subject> unhidden();
+std::unique_ptr<Subject> unclosed();
 std::unique_ptr<Subject> every_kernel_in_bfloat16();
 std::unique_ptr<Subject> every_tap_in_bfloat16();
+std::unique_ptr<Subject> varied_in_bfloat16();
+std::unique_ptr<Subject> unclosed_in_bfloat16();
 
 }  // namespace kernels

@@ -28,9 +28,10 @@ bool check(const kernels::Subject& subject, mnv3::Isa isa, std::mt19937& random)
   std::vector<Call> calls;
   const auto add = [&](std::int64_t batch, kernels::Extent extent, Pictures::Layout layout,
                        std::int64_t threads) {
-    calls.push_back({.pictures = {batch, subject.channels(), extent, layout, random},
-                     .channels_last = layout == Pictures::channels_last,
-                     .threads = threads});
+    calls.push_back(
+        {.pictures = {batch, subject.net().settings.input.channels, extent, layout, random},
+         .channels_last = layout == Pictures::channels_last,
+         .threads = threads});
   };
   add(1, {33, 29}, Pictures::nchw, 3);
   add(5, {8, 17}, Pictures::channels_last, 2);  // pictures apart, and one that is shared
