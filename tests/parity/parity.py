@@ -472,7 +472,7 @@ class LCNet(nn.Module):
 
     def __init__(self, width):
         super().__init__()
-        stem = 16 if width < 0.75 else mobilenetv3._make_divisible(16 * width, 8)
+        stem = mobilenetv3._make_divisible(16 * width, 8)
         self.conv_stem = nn.Conv2d(3, stem, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         self.act1, self.blocks, inputs = nn.Hardswish(), nn.Sequential(), stem
@@ -502,7 +502,7 @@ def lcnet_of_torchvision():
     stages = [row for stage in LCNET_STAGES for row in stage]
     outputs = [mobilenetv3._make_divisible(channels / 2, 8) for _, _, channels, _ in stages]
     rows = [Row(inputs, kernel, inputs, out, use_se, "HS", stride, residual=False, projection="HS")
-            for inputs, out, (kernel, stride, _, use_se) in zip([16, *outputs], outputs, stages)]
+            for inputs, out, (kernel, stride, _, use_se) in zip([8, *outputs], outputs, stages)]
     return Assembled(rows, dropout=0.0, norm_layer=nn.BatchNorm2d, closing=[])
 
 
@@ -862,6 +862,7 @@ class Comparison(unittest.TestCase):
         return outputs
 
     def check_deployed(self, name, x):
+        reference(name)  # for the file
         torch.save({"x": x}, TOOL.folder / "in.pth")
         TOOL.ask("deploy", name, f"{name}.pth", "in.pth", "out.pth")
         ours = torch.load(TOOL.folder / "out.pth")

@@ -79,8 +79,8 @@ inline std::string difference_from(const Definition& net, Names names) {
 inline NamedTensors to_file_names(const NamedTensors& tensors, const Definition& net) {
   const std::vector<Key> theirs = keys_named(net, net.settings.names);
   const std::vector<Key> ours = keys_named(net, Names::torchvision);
-  std::map<std::string_view, const Key*> by_name;
-  for (std::size_t i = 0; i < ours.size(); ++i) by_name.emplace(ours[i].name.view(), &theirs[i]);
+  std::map<std::string_view, std::size_t> by_name;
+  for (std::size_t i = 0; i < ours.size(); ++i) by_name.emplace(ours[i].name.view(), i);
   NamedTensors result;
   for (const auto& [name, tensor] : tensors) {
     const auto found = by_name.find(name);
@@ -88,10 +88,12 @@ inline NamedTensors to_file_names(const NamedTensors& tensors, const Definition&
       result.emplace_back(name, tensor);
       continue;
     }
-    torch::Tensor shaped = tensor;
-    while (shaped.dim() < static_cast<std::int64_t>(found->second->rank))  // a 1x1 convolution
+    const Key& from = ours[found->second];
+    const Key& to = theirs[found->second];
+    torch::Tensor shaped = tensor;  // of any rank: it may be a user's block that has this name
+    for (std::size_t rank = from.rank; rank < to.rank; ++rank)  // a 1x1 convolution
       shaped = shaped.unsqueeze(-1);
-    result.emplace_back(found->second->name.view(), shaped);
+    result.emplace_back(to.name.view(), shaped);
   }
   return result;
 }
