@@ -1014,11 +1014,13 @@ class Train(Comparison):
             self.check(pairs, f"no {kind} were compared")
             for pair in pairs:
                 self.compare(pair, f"{kind} {dtype}", LIMIT[x.dtype], excuse)
-        before = reference(name)[1]
+        model, before = reference(name)
+        frozen = any(isinstance(module, FrozenBatchNorm2d) for module in model.modules())
         for pair in states:
             if pair.label.endswith(("running_mean", "running_var", "num_batches_tracked")):
-                self.check(not torch.equal(pair.ours, before[pair.label[6:]].to(pair.ours.dtype)),
-                           f"{pair.label} has not moved")
+                moved = not torch.equal(pair.ours, before[pair.label[6:]].to(pair.ours.dtype))
+                self.check(moved != frozen,
+                           f"{pair.label} has {'moved' if frozen else 'not moved'}")
 
     def vanishes(self, name, x, gradients, seed):
         """Makes the judge of gradients that are 0, of which both sides have only rounding errors.

@@ -26,15 +26,16 @@
 
 namespace mnv3::deployment {
 
-/// The layout in which LibTorch runs such a network fastest, whatever the layout of the pictures.
+/// The layout in which LibTorch runs such a network best, whatever the layout of the pictures.
 ///
 /// Large and Small at 224 x 224, the RVM encoder at 288 x 512, on an x86 CPU with LibTorch 1.13:
 /// channels_last takes 0.45 to 0.75 of NCHW's time in float32 and 0.4 to 0.7 in bfloat16,
 /// converting included, but twice its time in double, which oneDNN does not run and cuDNN only as
-/// NCHW.
-inline torch::MemoryFormat fastest_layout(torch::Dtype dtype) {
-  return dtype == torch::kDouble ? torch::MemoryFormat::Contiguous
-                                 : torch::MemoryFormat::ChannelsLast;
+/// NCHW. Group norm takes the same time in both, and is ten to twenty times less exact in
+/// channels_last, where LibTorch subtracts the squared mean from the mean square.
+inline torch::MemoryFormat best_layout(Norm norm, torch::Dtype dtype) {
+  return norm == Norm::group || dtype == torch::kDouble ? torch::MemoryFormat::Contiguous
+                                                        : torch::MemoryFormat::ChannelsLast;
 }
 
 /// A layer as LibTorch's operators take it.
@@ -45,7 +46,7 @@ struct PlacedLayer {
   torch::Tensor group_weight{}, group_bias{};    ///< Only of group norm.
 };
 
-/// `layers` of this type and on this device, convolutions in the fastest layout.
+/// `layers` of this type and on this device, convolutions in the best layout.
 ///
 /// Errors  c10::Error if they are not those of `net` up to `reach`.
 inline std::vector<PlacedLayer> place_layers(const Definition& net, int reach,
@@ -53,7 +54,7 @@ inline std::vector<PlacedLayer> place_layers(const Definition& net, int reach,
                                              torch::Dtype dtype, torch::Device device) {
   const torch::NoGradGuard no_grad;
   const auto options = torch::TensorOptions(dtype).device(device);
-  const auto layout = fastest_layout(dtype);
+  const auto layout = best_layout(net.settings.norm, dtype);
   const auto placed = [&](const torch::Tensor& x) {
     // Not by `contiguous`, which leaves 1x1 and depthwise weights alone: see memory_format.hpp.
     const auto format = x.dim() == 4 ? layout : torch::MemoryFormat::Contiguous;
@@ -140,7 +141,8 @@ class FoldedNetwork {
   ///
   /// Errors  c10::Error if they are not this network's.
   FoldedNetwork(const std::vector<FoldedLayer>& layers, torch::Dtype dtype, torch::Device device)
-      : layout_(fastest_layout(dtype)), layers_(place_layers(net, reach, layers, dtype, device)) {
+      : layout_(best_layout(net.settings.norm, dtype)),
+        layers_(place_layers(net, reach, layers, dtype, device)) {
     if constexpr (net.settings.input.normalized_inside()) {
       const auto options = torch::TensorOptions(dtype).device(device);
       mean_ = nn::per_channel(net.settings.input.mean, options);
