@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The outermost types are refused with the same words. Nothing deeper is compiled behind them, and
+// The outermost types are refused with the same words. Nothing deeper is compiled after them, and
 // what a program does with them adds no errors. (The last type is the second of two alike, reported
 // once.)
 // needs: torch

@@ -486,7 +486,7 @@ def bombs():
             "a negative size": dict(shape=long(-1) + b"\x85"),
             "a negative stride": dict(strides=long(-1) + b"\x85"),
             "a negative offset": dict(offset=long(-1)),
-            "an offset behind the end": dict(offset=b"K\1"),
+            "an offset after the end": dict(offset=b"K\1"),
             "an offset that overflows": dict(offset=long(2**63 - 1)),
             "a stride that overflows": dict(strides=long(2**61) + b"\x85"),
             "sizes whose product overflows": dict(shape=long(2**32) + long(2**32) + b"\x86",
@@ -531,8 +531,8 @@ def bombs():
                                   overlapping[second + 46:])
     same = zip_of(good + [("a/datA/0", bytes(24))])
     yield "two records of one name", same.replace(b"a/datA/0", b"a/data/0")
-    yield "an archive behind an archive", zip_of(good) + zip_of(good)
-    yield "an archive behind a program", b"PK\3\4" + bytes(1000) + zip_of(good)
+    yield "an archive after an archive", zip_of(good) + zip_of(good)
+    yield "an archive after a program", b"PK\3\4" + bytes(1000) + zip_of(good)
     end = zip_of(good).index(b"PK\5\6")
     for field, size in ((4, 2), (6, 2), (8, 2), (10, 2), (12, 4), (16, 4), (20, 2)):
         for value in 1, 0x7fff, -1:
@@ -573,7 +573,7 @@ def bombs():
             "a size that is no integer": {"shape": [2.0]}, "a shape of text": {"shape": "2"},
             "a rank of 1000": {"shape": [1] * 1000}, "a dtype that nobody knows": {"dtype": "F33"},
             "an end before the beginning": {"data_offsets": [8, 0]},
-            "an end behind the file": {"data_offsets": [0, 16]},
+            "an end after the file": {"data_offsets": [0, 16]},
             "a negative beginning": {"data_offsets": [-8, 0]},
             "one offset": {"data_offsets": [0]},
             "offsets beyond 2^64": {"data_offsets": [0, 2**65]},

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Writes the C++ of a README to a file: extract.py README.md OUTPUT
 
-There is one program. Other blocks are added behind it: structs as they are, statements in functions
+There is one program. Other blocks are added after it: structs as they are, statements in functions
 that have a network and pictures, what they include in front of all.
 """
 

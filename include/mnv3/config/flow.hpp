@@ -12,14 +12,15 @@ namespace mnv3 {
 ///
 /// `steps` has `depthwise(expanded)`, `squeeze(value)` and `project(value, residual)`, where
 /// `residual` points to what is to be added to the result, or is null; each returns the next value.
-/// Those that the row does not have are never asked for, and need not exist.
+/// What the row does not have is not asked for.
 ///
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L66-114.
-template <InvertedResidualConfig Row, class Steps, class Value>
-constexpr auto flow_after_expansion(Steps&& steps, const Value& expanded, const Value& input) {
+template <class Steps, class Value>
+constexpr auto flow_after_expansion(const InvertedResidualConfig& row, Steps&& steps,
+                                    const Value& expanded, const Value& input) {
   auto y = steps.depthwise(expanded);
-  if constexpr (Row.use_se) y = steps.squeeze(std::move(y));
-  return steps.project(std::move(y), has_residual(Row) ? &input : nullptr);
+  if (row.use_se) y = steps.squeeze(std::move(y));
+  return steps.project(std::move(y), has_residual(row) ? &input : nullptr);
 }
 
 }  // namespace mnv3

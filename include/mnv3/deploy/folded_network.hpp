@@ -162,8 +162,7 @@ class FoldedNetwork {
     if constexpr (net.settings.input.normalized_inside()) x = (x - mean_).div_(std_);
     x = x.contiguous(layout_);
     Walk walk{.next = layers_.data(), .format = pictures.suggest_memory_format(), .outputs = {}};
-    [&]<int... I>(std::integer_sequence<int, I...>) { ((x = walk.template feature<I>(x)), ...); }
-    (std::make_integer_sequence<int, feature_total>{});
+    for (int i = 0; i < features_up_to(net, reach); ++i) x = walk.feature(i, x);
     if constexpr (reach >= position_of_pooled(net)) x = walk.pooled(x);  // (N, C)
     if constexpr (net.settings.hidden_layer && reach >= position_of_embedding(net))
       x = walk.embedding(x);                                         // (N, last_channel)
@@ -172,23 +171,21 @@ class FoldedNetwork {
   }
 
  private:
-  static constexpr int feature_total = features_up_to(net, reach);
-
   /// One call's way through the layers.
   struct Walk {
     const PlacedLayer* next;
     torch::MemoryFormat format;
     Outputs outputs;
 
-    template <int I>
-    torch::Tensor feature(const torch::Tensor& x) {
+    torch::Tensor feature(int i, const torch::Tensor& x) {
       torch::Tensor y;
-      if constexpr (is_block(net, I)) {
-        constexpr const InvertedResidualConfig& row = row_of(net, I);
+      if (is_block(net, i)) {
+        const InvertedResidualConfig& row = row_of(net, i);
         y = has_expansion(row) ? convolve(*next++, x, net.settings) : x;
-        tap(position_of_expansion(I), y);
-        if constexpr (reach > position_of_expansion(I))
-          y = flow_after_expansion<row>(
+        tap(position_of_expansion(i), y);
+        if (reach > position_of_expansion(i))
+          y = flow_after_expansion(
+              row,
               FoldedSteps{.settings = net.settings,
                           .squeeze_activation = squeeze_activation(row, net.settings.squeeze),
                           .next = next},
@@ -196,7 +193,7 @@ class FoldedNetwork {
       } else {
         y = convolve(*next++, x, net.settings);
       }
-      tap(position_after(I), y);
+      tap(position_after(i), y);
       return y;
     }
 

@@ -45,9 +45,7 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
     else if constexpr (has_own_block<Arch>)
       return std::type_identity<nn::own_block<Arch, row_of(net, Index)>>{};
     else
-      return std::type_identity<InvertedResidualImpl<
-          row_of(net, Index),
-          reach == position_of_expansion(Index) ? BlockPart::expansion : BlockPart::whole>>{};
+      return std::type_identity<InvertedResidualImpl>{};
   }
   template <int Index>
   using Module = typename decltype(module_type<Index>())::type;
@@ -60,8 +58,12 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
         module = std::make_shared<Module<I>>(stem_of(net), net.settings);
       else if constexpr (!is_block(net, I))
         module = std::make_shared<Module<I>>(closing_of(net, I), net.settings);
-      else
+      else if constexpr (has_own_block<Arch>)
         module = nn::make_block<Module<I>>(net.settings);
+      else
+        module = std::make_shared<Module<I>>(
+            row_of(net, I), net.settings,
+            reach == position_of_expansion(I) ? BlockPart::expansion : BlockPart::whole);
       this->register_module(std::to_string(I), module);
       features_[I] = Feature(module);
     });

@@ -62,14 +62,15 @@ TORCH_MODULE(Bottleneck);
 
 /// One row of the table as a module: expand, depthwise, squeeze-and-excitation, project, residual.
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L52-114.
-template <InvertedResidualConfig Row, BlockPart Part = BlockPart::whole>
-class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualImpl<Row, Part>> {
+class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualImpl> {
  public:
-  explicit InvertedResidualImpl(const Settings& settings = {}) : settings_(settings) { reset(); }
-
-  void reset() override {
-    block = this->register_module("block", Bottleneck(Row, Part, settings_));
+  explicit InvertedResidualImpl(const InvertedResidualConfig& row, const Settings& settings = {},
+                                BlockPart part = BlockPart::whole)
+      : row_(row), settings_(settings), part_(part) {
+    reset();
   }
+
+  void reset() override { block = register_module("block", Bottleneck(row_, part_, settings_)); }
 
   /// Shapes  x: (N, input_channels, H, W). Result: (N, out_channels, H/s, W/s), s the real stride.
   torch::Tensor forward(const torch::Tensor& x) { return contract(expand(x), x); }
@@ -78,16 +79,13 @@ class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualI
   ///
   /// Shapes  x: (N, input_channels, H, W). Result: (N, expanded_channels, H, W).
   torch::Tensor expand(const torch::Tensor& x) {
-    if constexpr (has_expansion(Row))
-      return block->expansion->forward(x);
-    else
-      return x;
+    return has_expansion(row_) ? block->expansion->forward(x) : x;
   }
 
   /// The second half of `forward`, from the expanded input and, for the residual, the input itself.
   /// Neither is written.
   torch::Tensor contract(const torch::Tensor& expanded, const torch::Tensor& x) {
-    return flow_after_expansion<Row>(Steps{*block}, expanded, x);
+    return flow_after_expansion(row_, Steps{row_, *block}, expanded, x);
   }
 
   void pretty_print(std::ostream& stream) const override { stream << "InvertedResidual"; }
@@ -96,6 +94,7 @@ class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualI
 
  private:
   struct Steps {
+    const InvertedResidualConfig& row;
     BottleneckImpl& block;
 
     torch::Tensor depthwise(const torch::Tensor& expanded) {
@@ -106,19 +105,15 @@ class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualI
       torch::Tensor out = block.projection->forward(y);  // (N, out_channels, H/s, W/s)
       if (!residual) return out;
       // Autograd may need what an activation gave.
-      return Row.projection_activation == Activation::none ? out.add_(*residual) : out + *residual;
+      return row.projection_activation == Activation::none ? out.add_(*residual) : out + *residual;
     }
   };
 
+  InvertedResidualConfig row_;
   Settings settings_;
+  BlockPart part_;
 };
 
-/// Holder of `InvertedResidualImpl`.
-template <InvertedResidualConfig Row, BlockPart Part = BlockPart::whole>
-class InvertedResidual : public torch::nn::ModuleHolder<InvertedResidualImpl<Row, Part>> {
- public:
-  using torch::nn::ModuleHolder<InvertedResidualImpl<Row, Part>>::ModuleHolder;
-  using Impl = InvertedResidualImpl<Row, Part>;
-};
+TORCH_MODULE(InvertedResidual);
 
 }  // namespace mnv3

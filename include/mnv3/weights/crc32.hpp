@@ -66,7 +66,7 @@ constexpr long long crc32_power(int exponent) {
   return static_cast<long long>(std::uint64_t{remainder} << 1);
 }
 
-/// By carry-less multiplication: 64 bytes are moved over those behind them, until 16 are left that
+/// By carry-less multiplication: 64 bytes are moved over those after them, until 16 are left that
 /// have the same remainder as all.
 ///
 /// Source  Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ

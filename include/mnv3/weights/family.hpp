@@ -34,7 +34,7 @@ struct WeightsOf {
 
 namespace weights {
 
-/// What refuses a file whose names, behind `prefix`, are those of a network that none of ours
+/// What refuses a file whose names, after `prefix`, are those of a network that none of ours
 /// computes. Empty: nothing does.
 /// Source  d-li14/mobilenetv3.pytorch mobilenetv3.py: `features.4.conv.5.fc.0.weight`.
 inline std::string_view reason_against(std::span<const TensorEntry> entries,
@@ -44,7 +44,7 @@ inline std::string_view reason_against(std::span<const TensorEntry> entries,
     if (name.starts_with(prefix) && name.substr(prefix.size()).starts_with("features.") &&
         name.find(".conv.") != name.npos && name.ends_with(".fc.0.weight"))
       return "its names are those of d-li14/mobilenetv3.pytorch, where squeeze-and-excitation is "
-             "before the activation; every network here has it behind, as torchvision and timm "
+             "before the activation; every network here has it after, as torchvision and timm "
              "do, and would give other numbers. Use weights of torchvision or timm";
   }
   return {};

@@ -73,7 +73,7 @@ class JsonCursor {
   /// Nothing but space may be left.
   void end() {
     skip_space();
-    if (at_ != text_.size()) fail("has something behind its end");
+    if (at_ != text_.size()) fail("has something after its end");
   }
 
   [[noreturn]] void fail(std::string_view what) const {

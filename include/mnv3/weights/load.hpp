@@ -164,7 +164,7 @@ inline std::string list_faults(const LoadReport& report, const CheckpointReader&
     wrong += "\n  none of the file's tensors would be loaded";
     const auto namings = find_namings(file.entries(), wanted, schemes, std::nullopt);
     if (!namings.empty() && namings[0].prefix != report.prefix)
-      wrong += fmt::format("; there are fitting names behind \"{0}\": pass {{.prefix = \"{0}\"}}",
+      wrong += fmt::format("; there are fitting names after \"{0}\": pass {{.prefix = \"{0}\"}}",
                            namings[0].prefix);
   }
   return wrong;

@@ -21,7 +21,7 @@
 
 namespace mnv3::weights {
 
-/// Reads pickles that stand one behind the other in a file, each as far as it goes.
+/// Reads pickles that stand one after the other in a file, each as far as it goes.
 class PickleSequence {
  public:
   explicit PickleSequence(const InputFile& file) : file_(file) {}
@@ -64,7 +64,7 @@ inline bool is_legacy(std::string_view head) {
 
 /// Reads what `torch.save` wrote before torch 1.6: five pickles - a magic number, a version,
 /// properties of the machine, the value, the storages' keys - and then the storages in that order,
-/// each behind the number of its elements.
+/// each after the number of its elements.
 ///
 /// Errors  WeightsError, without the file's name.
 /// Source  torch 1.13.1 torch/serialization.py `_legacy_save`, `_legacy_load`.

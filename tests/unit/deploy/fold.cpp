@@ -203,7 +203,7 @@ TEST_CASE("what cannot be folded is refused by name") {
           "mnv3: folding needs features.0.1.bias as floating point of shape [8], but "
           "was given Int of shape [8]");
   }
-  SUBCASE("behind the reach it does not matter") {
+  SUBCASE("after the reach it does not matter") {
     std::erase_if(tensors, [](const auto& item) { return item.first.starts_with("classifier"); });
     CHECK_NOTHROW(fold(tiny, mnv3::position_after(4), tensors));
   }

@@ -68,7 +68,7 @@ struct UnconventionalArch {
       .hidden_bias = false};
 };
 
-// Taps before and behind everything that could write them.
+// Taps before and after everything that could write them.
 using AllTaps = taps<after<0>, after<1>, expansion<2>, after<2>, expansion<3>, after<3>,
                      expansion<4>, after<4>, after<5>, embedding, logits>;
 using Rvm = taps<after<1>, after<3>, after<6>, after<16>>;

@@ -15,7 +15,7 @@
 #include <mnv3/config.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
 
-// A tapped tensor is the caller's: nothing that runs behind it may write it, although the layers do
+// A tapped tensor is the caller's: nothing that runs after it may write it, although the layers do
 // what they can in place. So every tap there is is compared with a run module by module, on copies.
 
 namespace {
@@ -174,7 +174,7 @@ TEST_CASE("a feature is the same whether or not the inside of its block is tappe
   compare_every_feature_with_steps<SmallArch>();
 }
 
-TEST_CASE("a tap gives the same alone, where nothing runs behind it") {
+TEST_CASE("a tap gives the same alone, where nothing runs after it") {
   torch::manual_seed(0);
   MobileNetV3<TinyArch, EveryTap<TinyArch>> everything;
   support::settled(everything);

@@ -132,20 +132,20 @@ TEST_CASE("what no tap needs does not exist") {
   CHECK(count_parameters<LargeArch, taps<after<3>, expansion<13>>>() ==
         mnv3::parameter_count<LargeArch, taps<expansion<13>>>());
 
-  SUBCASE("no classifier behind features") {
+  SUBCASE("no classifier after features") {
     const RvmEncoder encoder;
     CHECK(count_parameters(*encoder) == 2'971'952);
     CHECK(encoder->named_children().size() == 1);
     CHECK(encoder->features->children().size() == 17);
   }
-  SUBCASE("no second Linear behind the embedding") {
+  SUBCASE("no second Linear after the embedding") {
     MobileNetV3<TinyArch, taps<embedding>> net;
     CHECK(net->classifier->children().size() == 2);  // the first Linear and its activation
     CHECK(net->named_parameters().contains("classifier.0.weight"));
     CHECK_FALSE(net->named_parameters().contains("classifier.3.weight"));
     CHECK(net->forward(torch::randn({2, 3, 32, 32})).sizes() == at::IntArrayRef({2, 32}));
   }
-  SUBCASE("nothing of a block behind its expansion") {
+  SUBCASE("nothing of a block after its expansion") {
     MobileNetV3<LargeArch, taps<expansion<13>>> net;
     CHECK(net->features->children().size() == 14);
     for (const std::string& name : support::tensor_names(*net))

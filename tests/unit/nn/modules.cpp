@@ -150,10 +150,10 @@ TEST_CASE("clone copies blocks of every kind") {
     const torch::Tensor x = torch::randn({2, channels, 9, 9});
     check_clone(*block, [&](auto& m) { return m.forward(x); });
   };
-  check_block(InvertedResidual<LargeArch::blocks[0]>(), 16);  // neither expansion nor squeeze
-  check_block(InvertedResidual<SmallArch::blocks[0]>(), 16);  // no expansion
-  check_block(InvertedResidual<LargeArch::blocks[1]>(), 16);  // no squeeze
-  check_block(InvertedResidual<LargeArch::blocks[4]>(), 40);  // everything
+  check_block(InvertedResidual(LargeArch::blocks[0]), 16);  // neither expansion nor squeeze
+  check_block(InvertedResidual(SmallArch::blocks[0]), 16);  // no expansion
+  check_block(InvertedResidual(LargeArch::blocks[1]), 16);  // no squeeze
+  check_block(InvertedResidual(LargeArch::blocks[4]), 40);  // everything
 }
 
 TEST_CASE("clone copies the features and the whole network") {
@@ -254,17 +254,17 @@ TEST_CASE("a block adds its input where shape and configured stride allow it") {
     return support::close(y, with_zero) ? 0 : support::close(y, with_zero + x) ? 1 : -1;
   };
   using mnv3::RvmArch;
-  CHECK(residual_of(InvertedResidual<LargeArch::blocks[0]>(), 16) == 1);
-  CHECK(residual_of(InvertedResidual<LargeArch::blocks[2]>(), 24) == 1);
-  CHECK(residual_of(InvertedResidual<LargeArch::blocks[4]>(), 40) == 1);
-  CHECK(residual_of(InvertedResidual<LargeArch::blocks[1]>(), 16) == 0);
-  CHECK(residual_of(InvertedResidual<LargeArch::blocks[10]>(), 80) == 0);
-  CHECK(residual_of(InvertedResidual<SmallArch::blocks[0]>(), 16) == 0);
-  CHECK(residual_of(InvertedResidual<RvmArch::blocks[12]>(), 112) == 0);
-  CHECK(residual_of(InvertedResidual<RvmArch::blocks[13]>(), 160) == 1);
+  CHECK(residual_of(InvertedResidual(LargeArch::blocks[0]), 16) == 1);
+  CHECK(residual_of(InvertedResidual(LargeArch::blocks[2]), 24) == 1);
+  CHECK(residual_of(InvertedResidual(LargeArch::blocks[4]), 40) == 1);
+  CHECK(residual_of(InvertedResidual(LargeArch::blocks[1]), 16) == 0);
+  CHECK(residual_of(InvertedResidual(LargeArch::blocks[10]), 80) == 0);
+  CHECK(residual_of(InvertedResidual(SmallArch::blocks[0]), 16) == 0);
+  CHECK(residual_of(InvertedResidual(RvmArch::blocks[12]), 112) == 0);
+  CHECK(residual_of(InvertedResidual(RvmArch::blocks[13]), 160) == 1);
   // 16 channels in and out, and dilation undoes the stride: still no residual.
   constexpr mnv3::InvertedResidualConfig undone{16, 3, 32, 16, false, Activation::RE, 2, 2};
-  CHECK(residual_of(InvertedResidual<undone>(), 16) == 0);
+  CHECK(residual_of(InvertedResidual(undone), 16) == 0);
 }
 
 TEST_CASE("a block names its children by their position, whichever are absent") {
@@ -272,19 +272,19 @@ TEST_CASE("a block names its children by their position, whichever are absent") 
   const auto has = [](const std::vector<std::string>& list, const std::string& name) {
     return std::find(list.begin(), list.end(), name) != list.end();
   };
-  const auto without_expansion = names(InvertedResidual<SmallArch::blocks[0]>());
+  const auto without_expansion = names(InvertedResidual(SmallArch::blocks[0]));
   CHECK(has(without_expansion, "block.0.0.weight"));
   CHECK(has(without_expansion, "block.1.fc1.weight"));
   CHECK(has(without_expansion, "block.2.1.running_var"));
   CHECK_FALSE(has(without_expansion, "block.3.0.weight"));
-  const auto without_squeeze = names(InvertedResidual<LargeArch::blocks[1]>());
+  const auto without_squeeze = names(InvertedResidual(LargeArch::blocks[1]));
   CHECK(has(without_squeeze, "block.2.0.weight"));
   CHECK_FALSE(has(without_squeeze, "block.1.fc1.weight"));
-  const auto everything = names(InvertedResidual<LargeArch::blocks[3]>());
+  const auto everything = names(InvertedResidual(LargeArch::blocks[3]));
   CHECK(has(everything, "block.2.fc2.bias"));
   CHECK(has(everything, "block.3.1.num_batches_tracked"));
   const auto first_half =
-      names(InvertedResidual<LargeArch::blocks[3], mnv3::BlockPart::expansion>());
+      names(InvertedResidual(LargeArch::blocks[3], mnv3::Settings{}, mnv3::BlockPart::expansion));
   CHECK(first_half.size() == 6);
   CHECK(has(first_half, "block.0.0.weight"));
 }
@@ -331,7 +331,7 @@ TEST_CASE("to_memory_format changes the layout of weights and nothing else") {
 TEST_CASE("to_memory_format gives the strides of Python's even where a shape fits both layouts") {
   // torch 1.13.1: nn.Conv2d(16, 8, 1).to(memory_format=torch.channels_last).weight.stride() is
   // (16, 1, 16, 16), and of a depthwise 3x3 (9, 1, 3, 1).
-  InvertedResidual<LargeArch::blocks[1]> block;
+  InvertedResidual block(LargeArch::blocks[1]);
   mnv3::to_memory_format(*block, torch::MemoryFormat::ChannelsLast);
   CHECK(block->block->expansion->conv->weight.strides().vec() ==
         std::vector<std::int64_t>{16, 1, 16, 16});

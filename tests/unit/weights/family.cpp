@@ -128,7 +128,7 @@ TEST_CASE("a file with its architecture") {
   CHECK(same_weights(*net, *rw));
 }
 
-TEST_CASE("names behind a prefix are found in both families") {
+TEST_CASE("names after a prefix are found in both families") {
   const files::TemporaryFolder folder;
   MobileNetV3<TfSmall> net;
   NamedTensors tensors =

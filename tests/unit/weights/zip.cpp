@@ -88,7 +88,7 @@ TEST_CASE("records of an archive are found by name and read as they were") {
   }
 }
 
-TEST_CASE("a comment behind an archive does not hide it") {
+TEST_CASE("a comment after an archive does not hide it") {
   Archive zip{{{"a/first", "hello"}}};
   zip.comment = std::string(5000, 'c');
   CHECK(error_of(zip.bytes()).empty());
@@ -172,7 +172,7 @@ TEST_CASE("an archive cannot claim more records than it has room for") {
   CHECK(contains(error_of(zip.bytes()), "more than its records"));
 }
 
-TEST_CASE("an archive in front of an archive, or behind something else, is refused") {
+TEST_CASE("an archive in front of an archive, or after something else, is refused") {
   const std::string good = Archive{{{"a/first", "hello"}}}.bytes();
   CHECK(contains(error_of("MZ" + good), "does not end where the file does"));
   CHECK(contains(error_of(good + good), "does not end where the file does"));

@@ -23,7 +23,7 @@ struct PictureJob {
   Stored* pooled;  ///< This picture's place in the classifier's input.
   std::ptrdiff_t pooled_block_stride;
 
-  /// Activations `offset` floats behind the beginning.
+  /// Activations `offset` floats after the beginning.
   Stored* stored_at(std::int64_t offset) const { return reinterpret_cast<Stored*>(arena + offset); }
   float* scratch_of(std::int64_t task) const {
     return arena + memory.tasks + task * memory.task_floats;
