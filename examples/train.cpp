@@ -64,7 +64,7 @@ struct FashionArch {
   static constexpr std::array std{0.3530};
 
   // torchvision's 0.01 is for hundreds of epochs. In a few the running statistics would lag so far
-  // after that the test accuracy drops by twenty points.
+  // behind that the test accuracy drops by twenty points.
   static constexpr mnv3::Settings settings{.input{.channels = 1, .mean = mean, .std = std},
                                            .num_classes = static_cast<int>(fashion_classes.size()),
                                            .last_channel = 256,

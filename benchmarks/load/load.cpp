@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Our side of load.py: for each line of standard input, the path of a Large checkpoint, answers with
-// the seconds that loading the whole network took, those of the encoder up to features.6, and the
-// bytes that were read for each.
+// Our side of load.py: for each line of standard input, the path of a Large checkpoint, answers
+// with the seconds that loading the whole network took, those of the encoder up to features.6, and
+// the bytes that were read for each.
 
 #include <chrono>
 #include <cstdint>

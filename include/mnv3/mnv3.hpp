@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Everything but <mnv3/vision.hpp>, which needs libraries for picture files. Programs that only need
-// the tables include <mnv3/config.hpp>, which needs no LibTorch.
+// Everything but <mnv3/vision.hpp>, which needs libraries for picture files. Programs that only
+// need the tables include <mnv3/config.hpp>, which needs no LibTorch.
 
 #include <mnv3/version.hpp>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A deployed network allocates its outputs and nothing else. Counted is what any thread asks of the
-// C library, which operator new and LibTorch's allocator do: our functions stand in front of glibc's.
+// C library, which operator new and LibTorch's allocator do: our functions stand in front of
+// glibc's.
 
 #include <atomic>
 #include <cerrno>

@@ -81,6 +81,24 @@ def rules_without_file(rules_header):
     return [rule for rule in rules if rf"\[{rule}\]" not in expected and rule not in named]
 
 
+def settings_without_rule(config):
+    """Names of settings that `members_in_settings` does not know beside `settings`."""
+    bound = re.search(r"auto& \[(input,[^]]*)\] = settings;", (config / "settings.hpp").read_text())
+    if not bound:
+        sys.exit(f"run.py: found no settings in {config}")
+    known = re.findall(r"\bMEMBER\((\w+)\)", (config / "declaration.hpp").read_text())
+    return [name for name in re.findall(r"\w+", bound[1]) if name not in known]
+
+
+def slugs_not_listed(include):
+    """Names in brackets of messages that the README's list does not have."""
+    readme = (HERE.parents[1] / "README.md").read_text()
+    slugs = re.findall(r"\bRULE\((\w+),", (include / "config/rules.hpp").read_text())
+    for header in include.rglob("*.hpp"):
+        slugs += re.findall(r'"mnv3: \[(\w+)\]', header.read_text())
+    return sorted({slug for slug in slugs if f"`{slug}`" not in readme})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -99,6 +117,12 @@ def main():
         failed += bool(faults)
     for rule in rules_without_file(options.include / "mnv3/config/rules.hpp"):
         print(f"FAILED no file breaks the rule {rule}")
+        failed += 1
+    for name in settings_without_rule(options.include / "mnv3/config"):
+        print(f"FAILED a member `{name}` beside `settings` is not refused")
+        failed += 1
+    for slug in slugs_not_listed(options.include / "mnv3"):
+        print(f"FAILED the README does not list the rule {slug}")
         failed += 1
     return failed != 0
 

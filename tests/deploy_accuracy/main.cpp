@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Random pictures through deployed networks, compared with their modules in float64.
 //
-// An output may be off by a relative L2 of 2e-6. Deep networks of random weights amplify rounding so
-// much that the module in float32 does not get there itself; then the output may be off by ten times
-// what the module's is, since one of them may be lucky. All of a network's outputs together may be off
-// by half more than the module's. The table says how many outputs are above the limit.
+// An output may be off by a relative L2 of 2e-6. Deep networks of random weights amplify rounding
+// so much that the module in float32 does not get there itself; then the output may be off by ten
+// times what the module's is, since one of them may be lucky. All of a network's outputs together
+// may be off by half more than the module's. The table says how many outputs are above the limit.
 //
 //   mnv3_deploy_accuracy [SEED [ROUNDS]]
 
@@ -34,8 +34,8 @@ using accuracy::Tensors;
 
 /// Of the L2 norm of the difference to the L2 norm of the exact output.
 constexpr double limit = 2e-6;
-/// Of our error to the float32 module's: for an output above the limit, and the geometric mean for all
-/// of a network's.
+/// Of our error to the float32 module's: for an output above the limit, and the geometric mean for
+/// all of a network's.
 constexpr double single_ratio = 10;
 constexpr double mean_ratio = 1.5;
 constexpr int draws_per_round = 6;

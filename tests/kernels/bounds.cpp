@@ -56,12 +56,12 @@ std::vector<Expected> expect(const kernels::Subject& subject, const Pictures& pi
 
 /// How far a tap may be from the reference, of its largest value: what rounding comes to.
 ///
-/// A sum of n products is off by at most n roundings of the sum of their magnitudes (Higham, Accuracy
-/// and Stability of Numerical Algorithms, section 3.1), and by far less as a rule, since they go
-/// either way; 8 more are the weight's own, the norm's and the activation's. What is kept as bfloat16
-/// is rounded to its 8 digits besides. Each layer adds its own to what it is given, and hands that on
-/// at about the same scale; squeeze-and-excitation multiplies two values that have it, hence twice
-/// the sum.
+/// A sum of n products is off by at most n roundings of the sum of their magnitudes (Higham,
+/// Accuracy and Stability of Numerical Algorithms, section 3.1), and by far less as a rule, since
+/// they go either way; 8 more are the weight's own, the norm's and the activation's. What is kept
+/// as bfloat16 is rounded to its 8 digits besides. Each layer adds its own to what it is given, and
+/// hands that on at about the same scale; squeeze-and-excitation multiplies two values that have
+/// it, hence twice the sum.
 double tolerance(const kernels::Subject& subject, const mnv3::TapInfo& tap) {
   constexpr double rounding = 0x1p-24;
   constexpr double bfloat16_rounding = 0x1p-8;

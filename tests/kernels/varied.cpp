@@ -7,8 +7,8 @@ using namespace mnv3;
 
 namespace {
 
-// What MobileNetV3 itself does not have: every activation in every place, strides that differ between
-// the axes, a residual besides an activation after the projection.
+// What MobileNetV3 itself does not have: every activation in every place, strides that differ
+// between the axes, a residual besides an activation after the projection.
 struct VariedArch {
   using enum Activation;
   static constexpr auto blocks = std::to_array<InvertedResidualConfig>({
@@ -33,11 +33,12 @@ using AllOfVaried =
     taps<after<0>, after<1>, expansion<2>, after<2>, after<3>, expansion<4>, after<4>, after<5>,
          after<6>, after<7>, after<8>, pooled, embedding, logits>;
 
-// The gate of the other two is the same: with the same functions they share most of what is compiled.
+// The gate of the other two is the same: with the same functions they share most of what is
+// compiled. What is squeezed becomes wider here.
 struct UnhiddenArch {
   static constexpr auto blocks = VariedArch::blocks;
   static constexpr Settings settings{.num_classes = 10,
-                                     .squeeze{.gate = Gate::hardsigmoid_slope_0_2},
+                                     .squeeze{.divisor = 128, .gate = Gate::hardsigmoid_slope_0_2},
                                      .activation = Activation::RE6,
                                      .closing_channels = 50,
                                      .pooling = Pooling::max,

@@ -13,9 +13,9 @@
 
 namespace mnv3 {
 
-/// Any struct of static members with a table `blocks` is an architecture. It may have `static constexpr
-/// mnv3::Settings settings`, and a template `block` for blocks of its own. One that derives from
-/// another architecture keeps of its settings what its own do not give.
+/// Any struct of static members with a table `blocks` is an architecture. It may have `static
+/// constexpr mnv3::Settings settings`, and a template `block` for blocks of its own. One that
+/// derives from another architecture keeps of its settings what its own do not give.
 template <class Arch>
 concept architecture = std::is_empty_v<Arch> && std::is_aggregate_v<Arch> && requires {
   {std::span<const InvertedResidualConfig>(Arch::blocks)};
@@ -89,7 +89,7 @@ inline constexpr Settings settings_of = [] {
   if constexpr (has_settings<Arch>) {
     // Not by comparing the pointer with null, which g++ 12 takes for no constant under UBSan.
     const BaseSettings bases = base_settings<Arch>();
-    return bases.count > 0 ? inherited(Arch::settings, *bases.found) : Arch::settings;
+    return bases.count == 1 ? inherited(Arch::settings, *bases.found) : Arch::settings;
   } else {
     return Settings{};
   }
@@ -103,6 +103,8 @@ requires(std::is_base_of_v<Base, Arch> &&
     bases->found = &settings_of<Base>;
     ++bases->count;
   }
+  // Two of its own bases have settings, and so it has none by name: nobody could tell, either.
+  if constexpr (base_settings<Base>().count > 1) bases->count += 2;
   return Base{};
 }
 

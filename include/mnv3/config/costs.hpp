@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/axis.hpp>
@@ -10,14 +11,28 @@
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/position.hpp>
+#include <mnv3/config/rules.hpp>
 #include <mnv3/config/taps.hpp>
 
 // What a network costs, without building or running it.
 
 namespace mnv3 {
 
+namespace config::detail {
+
+/// Errors  std::invalid_argument if the table does not describe the blocks.
+constexpr void require_blocks_known(const Definition& net) {
+  if (net.has_own_block) throw std::invalid_argument(sentence_of(Rule::blocks_known));
+}
+
+}  // namespace config::detail
+
 /// Number of trainable values of the layers up to `reach` (see `position_after`).
+///
+/// Errors  std::invalid_argument if the blocks are modules of the architecture's own, here and in
+///         the functions below.
 constexpr std::int64_t parameter_count(const Definition& net, int reach) {
+  config::detail::require_blocks_known(net);
   std::int64_t count = 0;
   for_each_key(net, [&](const Key& key) {
     if (!key.is_buffer && key.position <= reach) count += key.numel();
@@ -31,6 +46,7 @@ constexpr std::int64_t parameter_count(const Definition& net, int reach) {
 ///         count, as in the paper and in fvcore.
 constexpr std::int64_t mac_count(const Definition& net, int reach, std::int64_t height,
                                  std::int64_t width) {
+  config::detail::require_blocks_known(net);
   std::int64_t count = 0;
   for_each_layer(net, [&](const Layer& layer) {
     if (layer.position > reach) return;
@@ -57,6 +73,7 @@ constexpr std::int64_t mac_count(const Definition& net, int reach, std::int64_t 
 /// convolutions. Squeeze-and-excitation makes the true dependency global; it is left out here.
 constexpr std::int64_t receptive_field(const Definition& net, int feature,
                                        Axis axis = Axis::height) {
+  config::detail::require_blocks_known(net);
   std::int64_t field = 1;
   std::int64_t jump = 1;  // input pixels between neighbouring output pixels
   for_each_layer(net, [&](const Layer& layer) {

@@ -25,6 +25,9 @@
   MEMBER(dropout)                                                                                 \
   MEMBER(norm)                                                                                    \
   MEMBER(norm_layer)                                                                              \
+  MEMBER(norm_eps)                                                                                \
+  MEMBER(norm_momentum)                                                                           \
+  MEMBER(norm_groups)                                                                             \
   MEMBER(batch_norm_eps)                                                                          \
   MEMBER(batch_norm_momentum)                                                                     \
   MEMBER(padding)                                                                                 \
@@ -33,6 +36,7 @@
   MEMBER(pooling)                                                                                 \
   MEMBER(closing_layers)                                                                          \
   MEMBER(closing_channels)                                                                        \
+  MEMBER(hidden_layer)                                                                            \
   MEMBER(hidden_bias)                                                                             \
   MEMBER(names)                                                                                   \
   MEMBER(stages)
@@ -71,6 +75,8 @@ template <class Arch>
 concept settings_are_known = is_known<Arch::settings> && requires {
   typename std::bool_constant<(static_cast<void>(Settings(Arch::settings)), true)>;
 };
+
+#undef MNV3_MISPLACED_MEMBERS
 
 /// The first such member that `Arch` has, static or not; void where it has none.
 template <class Arch>

@@ -28,8 +28,9 @@ constexpr bool repeats(const InvertedResidualConfig& row, const InvertedResidual
   const auto ratio = [](const InvertedResidualConfig& a, const InvertedResidualConfig& b) {
     return std::int64_t{a.expanded_channels} * b.input_channels;
   };
-  return next.stride == 1 && next.kernel == row.kernel && next.out_channels == row.out_channels &&
-         next.input_channels == row.out_channels && next.use_se == row.use_se &&
+  return next.stride == 1 && next.dilation == row.dilation && next.kernel == row.kernel &&
+         next.out_channels == row.out_channels && next.input_channels == row.out_channels &&
+         next.use_se == row.use_se &&
          next.activation == row.activation && has_expansion(next) == has_expansion(row) &&
          next.projection_activation == row.projection_activation && next.residual == row.residual &&
          ratio(row, next) == ratio(next, row);
@@ -53,6 +54,7 @@ constexpr std::int64_t rounded_ratio(std::int64_t a, std::int64_t b) {
 template <std::size_t Most, class Depth>
 struct DeepenedRows {
   std::array<InvertedResidualConfig, Most> rows{};
+  std::array<int, Most> stages{};  ///< Of each row.
   std::size_t size = 0;
 
   constexpr explicit DeepenedRows(const Definition& net) {
@@ -63,6 +65,7 @@ struct DeepenedRows {
       add_stage(net.blocks.subspan(static_cast<std::size_t>(begin - 1),
                                    static_cast<std::size_t>(end - begin)));
       begin = end;
+      ++stage_;
     }
   }
 
@@ -97,21 +100,34 @@ struct DeepenedRows {
         row.input_channels = row.out_channels;
         row.stride = 1;
       }
+      stages[size] = stage_;
       rows[size++] = row;
     }
   }
+
+  int stage_ = 0;
 };
 
-/// The table of `Arch`, deepened.
 template <architecture Arch, class Depth>
-inline constexpr auto deepened = [] {
-  constexpr const Definition& net = definition_of<Arch>;
+inline constexpr auto deepened_rows = [] {
   constexpr std::size_t most =  // each of n stages is rounded up
-      net.blocks.size() * static_cast<std::size_t>((Depth::num + Depth::den - 1) / Depth::den + 1);
-  constexpr DeepenedRows<most, Depth> result(net);
-  std::array<InvertedResidualConfig, result.size> rows{};
-  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = result.rows[i];
-  return rows;
+      definition_of<Arch>.blocks.size() *
+      static_cast<std::size_t>((Depth::num + Depth::den - 1) / Depth::den + 1);
+  return DeepenedRows<most, Depth>(definition_of<Arch>);
 }();
+
+/// The first values, as many as there are rows.
+template <architecture Arch, class Depth, class Value, std::size_t Most>
+constexpr auto of_deepened(const std::array<Value, Most>& values) {
+  std::array<Value, deepened_rows<Arch, Depth>.size> result{};
+  std::ranges::copy_n(values.begin(), result.size(), result.begin());
+  return result;
+}
+
+/// The table of `Arch`, deepened, and the stages of its rows.
+template <architecture Arch, class Depth>
+inline constexpr auto deepened = of_deepened<Arch, Depth>(deepened_rows<Arch, Depth>.rows);
+template <architecture Arch, class Depth>
+inline constexpr auto deepened_stages = of_deepened<Arch, Depth>(deepened_rows<Arch, Depth>.stages);
 
 }  // namespace mnv3::config::detail

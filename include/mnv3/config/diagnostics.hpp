@@ -204,8 +204,9 @@ constexpr bool verify_taps() {
     config::detail::show<tap_error<Arch, config::detail::tap_type<v.index, Taps>,
                            comes_before<config::detail::tap_type<v.index - 1, Taps>>>>();
   else if constexpr (!v.ok())
-    config::detail::show<tap_error<Arch, config::detail::tap_type<v.index, Taps>,
-                           config::detail::available_for<Arch, config::detail::tap_type<v.index, Taps>>>>();
+    config::detail::show<tap_error<
+        Arch, config::detail::tap_type<v.index, Taps>,
+        config::detail::available_for<Arch, config::detail::tap_type<v.index, Taps>>>>();
   return true;
 }
 

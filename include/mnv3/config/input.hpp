@@ -31,7 +31,8 @@ struct Input {
   static const Input rgb01_normalized_imagenet;
 };
 
-inline constexpr Input Input::rgb_normalized_by_caller{.channels = 3};
+inline constexpr Input Input::rgb_normalized_by_caller{
+    .channels = 3, .mean = ChannelValues::none(), .std = ChannelValues::none()};
 inline constexpr Input Input::rgb01_normalized_imagenet{
     .channels = 3, .mean = imagenet_mean, .std = imagenet_std};
 

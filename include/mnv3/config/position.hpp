@@ -7,8 +7,8 @@
 #include <mnv3/config/geometry.hpp>
 
 // Where in the network something is, as one ascending number: every feature has two places, inside
-// (after its expansion) and at its end; the pooled vector and the classifier's two Linears follow. A
-// network whose last tap is at position p has exactly the layers at positions up to p.
+// (after its expansion) and at its end; the pooled vector and the classifier's two Linears follow.
+// A network whose last tap is at position p has exactly the layers at positions up to p.
 
 namespace mnv3 {
 

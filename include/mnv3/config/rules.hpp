@@ -26,11 +26,11 @@ namespace mnv3 {
 // About the struct itself: what no value can tell.
 #define MNV3_DECLARATION_RULES(RULE)                                                               \
   RULE(is_architecture,                                                                            \
-       "an architecture is a struct, not inside a function, that has `static constexpr auto blocks " \
-       "= std::to_array<mnv3::InvertedResidualConfig>({...})`")                                    \
+       "an architecture is a struct, not inside a function, that has `static constexpr auto "      \
+       "blocks = std::to_array<mnv3::InvertedResidualConfig>({...})`")                             \
   RULE(members_are_static,                                                                         \
-       "an architecture has nothing but static members: write `static constexpr` before each, and " \
-       "no constructor")                                                                           \
+       "an architecture has nothing but static members: write `static constexpr` before each, "    \
+       "and no constructor")                                                                       \
   RULE(settings_are_settings,                                                                      \
        "`settings` must be `static constexpr mnv3::Settings settings{...}`")                       \
   RULE(settings_are_known,                                                                         \
@@ -49,7 +49,7 @@ namespace mnv3 {
   RULE(channels_in_range, "the channel counts of a row must be from 1 to 1048576")                 \
   RULE(in_follows_out, "`input_channels` of a row must equal `out_channels` of the row before it") \
   RULE(kernel_is_odd, "`kernel` must be odd and at least 1, so that padding keeps the size")       \
-  RULE(stride_is_1_or_2, "`stride` must be 1 or 2 along each axis")                                                \
+  RULE(stride_is_1_or_2, "`stride` must be 1 or 2 along each axis")                                \
   RULE(dilation_positive, "`dilation` must be at least 1")                                         \
   RULE(expand_not_below_in, "`expanded_channels` must not be smaller than `input_channels`")       \
   RULE(input_channels_positive, "`input.channels` must be at least 1")                             \
@@ -126,9 +126,6 @@ struct Verdict {
   friend constexpr bool operator==(const Verdict&, const Verdict&) = default;
 };
 
-/// So that what is computed from a legal table does not overflow.
-inline constexpr int most_channels = 1 << 20;
-
 namespace config::detail {
 
 constexpr int thousandths(double value) {
@@ -185,7 +182,8 @@ constexpr Verdict check_settings(const Settings& s) {
   if (s.squeeze.ratio < 1) return {Rule::squeeze_ratio_positive, -1, s.squeeze.ratio, 1};
   if (s.closing_layers < 0 || s.closing_layers > 1024)
     return {Rule::closing_layers_in_range, -1, s.closing_layers, s.closing_layers < 0 ? 0 : 1024};
-  if (const int n = s.closing_channels; s.closing_channels.is_given() && (n < 1 || n > most_channels))
+  if (const int n = s.closing_channels;
+      s.closing_channels.is_given() && (n < 1 || n > most_channels))
     return {Rule::closing_channels_in_range, -1, n, n < 1 ? 1 : most_channels};
   return {};
 }
@@ -219,6 +217,8 @@ constexpr Verdict check_groups(const Definition& net) {
   const int rows = static_cast<int>(net.blocks.size());
   for (int i = 0; i < rows; ++i) {
     const InvertedResidualConfig& row = row_of(net, i + 1);
+    if (i == 0) divides(i, row.input_channels);  // the stem's
+    if (net.has_own_block) continue;             // which may have other norms, or none
     for (const int channels : {row.input_channels, row.expanded_channels, row.out_channels})
       divides(i, channels);
   }
@@ -303,8 +303,10 @@ constexpr Verdict check_checkpoint(const Definition& net, const Definition& chec
   const auto same_value = [&](Rule rule, const auto& got, const auto& expected) {
     same(rule, -1, static_cast<int>(got.value()), static_cast<int>(expected.value()));
   };
-  same_value(Rule::same_squeezes, ours.squeeze.block_activation, theirs.squeeze.block_activation);
-  same_value(Rule::same_squeezes, ours.squeeze.gate, theirs.squeeze.gate);
+  if (std::ranges::any_of(net.blocks, &InvertedResidualConfig::use_se)) {
+    same_value(Rule::same_squeezes, ours.squeeze.block_activation, theirs.squeeze.block_activation);
+    same_value(Rule::same_squeezes, ours.squeeze.gate, theirs.squeeze.gate);
+  }
   same_value(Rule::same_activations, ours.activation, theirs.activation);
   same_value(Rule::same_head, ours.closing_layers, theirs.closing_layers);
   same(Rule::same_head, -1, pooled_channels(net), pooled_channels(checkpoint));

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <concepts>
+#include <stdexcept>
 #include <type_traits>
+#include <utility>
 
 namespace mnv3 {
 
@@ -20,7 +22,7 @@ constexpr ByDefault<T> by_default(T value) {
 /// Whether a `T` may be given as a `U`: without losing anything, and without surprise.
 template <class U, class T>
 concept given_as = std::same_as<U, T> ||
-    (std::is_arithmetic_v<U> && !std::same_as<U, bool> &&
+    (std::is_arithmetic_v<U> && !std::same_as<U, bool> && !std::same_as<U, char> &&
      (std::floating_point<T> || (std::same_as<T, int> && std::integral<U>)));
 
 /// A value that remembers whether it was given, so that an architecture that derives from another
@@ -29,8 +31,13 @@ template <class T>
 class Setting {
  public:
   constexpr Setting(ByDefault<T> fallback) : value_(fallback.value) {}
+  /// Errors  std::out_of_range if no `T` is as large: a compiler error in a constant.
   template <given_as<T> U>
-  constexpr Setting(U value) : value_(static_cast<T>(value)), is_given_(true) {}
+  constexpr Setting(U value) : value_(static_cast<T>(value)), is_given_(true) {
+    if constexpr (std::integral<U> && !std::same_as<U, T> && std::same_as<T, int>)
+      if (!std::in_range<int>(value))
+        throw std::out_of_range("mnv3: a setting must be within the range of int");
+  }
 
   constexpr operator T() const { return value_; }
   constexpr T value() const { return value_; }

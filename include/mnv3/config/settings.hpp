@@ -60,8 +60,8 @@ constexpr double norm_eps_of(const Settings& settings) {
   return 1e-5;
 }
 
-/// References to all settings, those of `input` and `squeeze` among them. By position: a member that
-/// is added to a struct above does not compile until it is added here.
+/// References to all settings, those of `input` and `squeeze` among them. By position: a member
+/// that is added to a struct above does not compile until it is added here.
 template <class AnySettings>
 constexpr auto leaves_of(AnySettings& settings) {
   auto& [input, num_classes, last_channel, dropout, norm, norm_eps, norm_momentum, norm_groups,

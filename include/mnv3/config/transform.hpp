@@ -116,7 +116,8 @@ constexpr auto width_mult(std::array<InvertedResidualConfig, N> blocks, double w
 
 /// How an output stride below the table's own is reached.
 enum class DilationRule {
-  torchvision,  ///< A row that would stride is dilated itself; it still has no residual. RVM, mmseg.
+  /// A row that would stride is dilated itself; it still has no residual. RVM's and mmseg's, too.
+  torchvision,
   timm,         ///< A row that would stride has the dilation of those before it.
 };
 
@@ -131,6 +132,9 @@ constexpr auto with_output_stride(std::array<InvertedResidualConfig, N> blocks, 
   int reached = stem_stride.height;
   int dilation = 1;
   for (InvertedResidualConfig& row : blocks) {
+    if (!row.stride.is_square())
+      throw std::invalid_argument("mnv3: the strides of a row differ between the axes, so that no "
+                                  "one output stride can be reached");
     const int before = dilation;
     if (row.stride == 2 && reached < stride)
       reached *= 2;
@@ -180,6 +184,7 @@ struct ReducedTail : Arch {
 };
 
 /// `Arch` with a width multiplier, given as a ratio: `WidthMult<LargeArch, std::ratio<3, 4>>`.
+/// `closing_channels` stay where they are given; else they are six times the new last block's.
 /// Together with `ReducedTail` it must be the outer one, since torchvision rounds last.
 template <architecture Arch, class Width, WidthRule Rule = WidthRule::torchvision>
 struct WidthMult : Arch {
@@ -199,7 +204,8 @@ template <architecture Arch, class Depth>
 struct DepthMult : Arch {
   static constexpr auto blocks = config::detail::deepened<Arch, Depth>;
   static constexpr Settings settings{.closing_layers = config::detail::deepened_count<Depth>(
-                                         definition_of<Arch>.settings.closing_layers)};
+                                         definition_of<Arch>.settings.closing_layers),
+                                     .stages = config::detail::deepened_stages<Arch, Depth>};
 };
 
 namespace config::detail {
@@ -210,7 +216,7 @@ template <architecture Arch, int Stride, DilationRule Rule>
 constexpr auto rows_with_output_stride() {
   static_assert(Stride == 8 || Stride == 16 || Stride == 32,
                 "mnv3: the output stride must be 8, 16 or 32");
-  static_assert(std::ranges::all_of(Arch::blocks, [](const auto& row) { return row.dilation == 1; }),
+  static_assert(std::ranges::all_of(Arch::blocks, [](const auto& r) { return r.dilation == 1; }),
                 "mnv3: the table is dilated already; give OutputStride the plain architecture");
   static_assert(
       std::ranges::all_of(Arch::blocks, [](const auto& row) { return row.stride.is_square(); }),

@@ -13,8 +13,9 @@
 
 namespace mnv3::deployment {
 
-/// Floats that begin at a cache line, uninitialised. Many of them lie in huge pages where the system
-/// has some: the kernels pass through all weights at each call, and would wait for page tables.
+/// Floats that begin at a cache line, uninitialised. Many of them lie in huge pages where the
+/// system has some: the kernels pass through all weights at each call, and would wait for page
+/// tables.
 class AlignedFloats {
  public:
   AlignedFloats() = default;

@@ -34,7 +34,17 @@ namespace deployment {
 
 /// Whether our own kernels run `Arch`: group norm depends on the picture, which they do not know.
 template <class Arch>
-inline constexpr bool has_kernels = definition_of<Arch>.settings.norm != Norm::group;
+inline constexpr bool has_kernels = [] {
+  switch (definition_of<Arch>.settings.norm) {
+    case Norm::batch:
+    case Norm::frozen_batch:
+    case Norm::none:
+      return true;
+    case Norm::group:
+      return false;
+  }
+  return false;
+}();
 
 /// Refuses to compile what our kernels are needed for where they cannot run `Arch`. Always true.
 template <class Arch>
@@ -78,24 +88,25 @@ NamedTensors empty_state_dict() {
 
 }  // namespace deployment
 
-/// A network ready for inference: batch norm folded in, weights packed for kernels that are generated
-/// from the table. It holds copies of the weights; what becomes of the module afterwards changes
-/// nothing. Copies of it share them, since nothing can write them; moving copies.
+/// A network ready for inference: batch norm folded in, weights packed for kernels that are
+/// generated from the table. It holds copies of the weights; what becomes of the module afterwards
+/// changes nothing. Copies of it share them, since nothing can write them; moving copies.
 ///
 /// float32 on the CPU runs on our own kernels, for the best instruction set of the machine or the
 /// one that the environment variable `MNV3_ISA` names ("avx512", "avx2", "portable"). Other dtypes
-/// and devices, and networks with group norm, run on LibTorch's operators. Batch norm, frozen or not,
-/// is folded.
+/// and devices, and networks with group norm, run on LibTorch's operators. Batch norm, frozen or
+/// not, is folded.
 ///
-/// With `Precision::bfloat16` a float32 network on the CPU keeps taking and giving float32, but weights
-/// and activations are bfloat16 inside, for CPUs with AVX512-BF16: half the memory, and on a Zen 4 in
-/// one thread 1.4 to 1.7 times as fast. Sums, batch norm, the stem, pooling, gates, and depthwise
-/// convolutions with their weights and mostly their inputs are float32. Subnormal numbers count as 0.
+/// With `Precision::bfloat16` a float32 network on the CPU keeps taking and giving float32, but
+/// weights and activations are bfloat16 inside, for CPUs with AVX512-BF16: half the memory, and on
+/// a Zen 4 in one thread 1.4 to 1.7 times as fast. Sums, batch norm, the stem, pooling, gates, and
+/// depthwise convolutions with their weights and mostly their inputs are float32. Subnormal numbers
+/// count as 0.
 ///
 /// Its relative L2 error, by the module in float64, with random weights and fitting statistics:
-/// Large's logits 2.7e-2, Small's 1.6e-2, the outputs of RVM's encoder 4e-3, 9e-3, 2.1e-2 and 8.2e-2;
-/// with torchvision's weights at most 8.1e-2 in any feature of Small on photographs. LibTorch's own
-/// bfloat16 (`net->to(torch::kBFloat16)`) is off by 1.9 to 4 times as much.
+/// Large's logits 2.7e-2, Small's 1.6e-2, the outputs of RVM's encoder 4e-3, 9e-3, 2.1e-2 and
+/// 8.2e-2; with torchvision's weights at most 8.1e-2 in any feature of Small on photographs.
+/// LibTorch's own bfloat16 (`net->to(torch::kBFloat16)`) is off by 1.9 to 4 times as much.
 template <class Arch, class Taps = taps<>, Precision precision = Precision::same>
 class Deployed {
   using Network = MobileNetV3<Arch, Taps>;
@@ -157,15 +168,15 @@ class Deployed {
   /// Runs the network up to the last tap and returns what is tapped, in the order of the taps.
   ///
   /// Any number of threads may call one object at once. Each thread keeps one block of memory for
-  /// all networks that it runs (`arena_bytes`), as large as the largest call needed; nothing else is
-  /// allocated but the outputs and, for (B, T, C, H, W) whose strides do not merge B and T, a copy of
-  /// the input. Work is shared among `at::get_num_threads()` threads.
+  /// all networks that it runs (`arena_bytes`), as large as the largest call needed; nothing else
+  /// is allocated but the outputs and, for (B, T, C, H, W) whose strides do not merge B and T, a
+  /// copy of the input. Work is shared among `at::get_num_threads()` threads.
   ///
   /// Shapes  x: (N, C, H, W) or (B, T, C, H, W), any strides, of the network's dtype and device; N,
   ///         B and T may be 0. Outputs as those of the module, in the layout of the input.
   /// Units   What `Settings::input` says, as for the module.
-  /// Errors  c10::Error if x has another rank, channel count, dtype or device, or no pixels, if it is
-  ///         sparse, or if its sizes are beyond all memory, which `expand` can make them.
+  /// Errors  c10::Error if x has another rank, channel count, dtype or device, or no pixels, if it
+  ///         is sparse, or if its sizes are beyond all memory, which `expand` can make them.
   /// Grad    None: outputs do not depend on x for autograd. They may be used in training.
   Result operator()(const torch::Tensor& x) const {
     nn::check_input(x, net.settings.input.channels);
@@ -223,8 +234,8 @@ class Deployed {
   std::shared_ptr<const Either> network_;
 };
 
-/// Stands where an architecture or its taps were refused: it can be used like the other, so that the
-/// compiler reports nothing but the refusal.
+/// Stands where an architecture or its taps were refused: it can be used like the other, so that
+/// the compiler reports nothing but the refusal.
 template <class Arch, class Taps, Precision precision>
 requires(
     !deployment::is_deployable<Arch, Taps, precision>()) class Deployed<Arch, Taps, precision> {
@@ -248,7 +259,8 @@ requires(
 /// what is copied runs as in `eval()`. `deploy<Precision::bfloat16>(net)` is faster and less exact,
 /// see `Deployed`.
 ///
-/// Errors  As the constructor of `Deployed`; c10::Error if the parameters differ in dtype or device.
+/// Errors  As the constructor of `Deployed`; c10::Error if the parameters differ in dtype or
+///         device.
 template <Precision precision, class Arch, class Taps>
 Deployed<Arch, Taps, precision> deploy(const MobileNetV3<Arch, Taps>& net) {
   const auto parameters = net->parameters();

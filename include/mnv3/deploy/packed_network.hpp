@@ -50,8 +50,8 @@ AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo> taps, 
   return weights;
 }
 
-/// A network on our own kernels: on the CPU, from float32 to float32, with activations and the weights
-/// they are multiplied by kept as `Stored`.
+/// A network on our own kernels: on the CPU, from float32 to float32, with activations and the
+/// weights they are multiplied by kept as `Stored`.
 ///
 /// It has no state: any number of threads may call one object at once.
 template <architecture Arch, class Taps, class Stored>

@@ -24,6 +24,7 @@
 #include <mnv3/nn/feature.hpp>
 #include <mnv3/nn/inverted_residual.hpp>
 #include <mnv3/nn/own_block.hpp>
+#include <mnv3/nn/printed_module.hpp>
 
 namespace mnv3 {
 
@@ -69,7 +70,7 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
     });
   }
 
-  /// Runs all features on `x`, which then is normalised.
+  /// Runs all features on `x`, which must be normalised already.
   ///
   /// Shapes  x: (N, C, H, W). Result: the output of the last feature.
   torch::Tensor forward(const torch::Tensor& x) { return forward(x, 0, count); }
@@ -132,6 +133,13 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   const Feature* end() const { return features_.data() + count; }
 
   void pretty_print(std::ostream& stream) const override { stream << "Sequential"; }
+
+  std::shared_ptr<torch::nn::Module> clone(nn::CloneDevice device = {}) const override {
+    auto copy = torch::nn::Cloneable<FeaturesImpl>::clone(device);
+    // LibTorch copies the tensors of `Cloneable`s only.
+    if constexpr (has_own_block<Arch>) nn::copy_state(*this, *copy, device);
+    return copy;
+  }
 
  private:
   template <class Indices>

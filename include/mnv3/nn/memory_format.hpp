@@ -11,8 +11,8 @@ namespace mnv3 {
 /// Values, shapes and optimizers stay valid; gradients are laid out alike.
 inline void to_memory_format(torch::nn::Module& module, torch::MemoryFormat format) {
   const torch::NoGradGuard no_grad;
-  // `contiguous(format)` would leave the weights of 1x1 and depthwise convolutions alone, whose shapes
-  // fit both layouts. Their strides are what LibTorch chooses its kernels by.
+  // `contiguous(format)` would leave the weights of 1x1 and depthwise convolutions alone, whose
+  // shapes fit both layouts. Their strides are what LibTorch chooses its kernels by.
   const auto laid_out = [format](const torch::Tensor& x) {
     return torch::empty_like(x, x.options(), format).copy_(x);
   };

@@ -79,7 +79,8 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
   ///
   /// Shapes  x: (N, C, H, W) or (B, T, C, H, W), any strides; N, B and T may be 0. Output i:
   ///         (N, channels[i], ceil(H/s), ceil(W/s)) with s = strides[i], (N, channels[i]) for
-  ///         `pooled`, `embedding` and `logits`; with (B, T) in place of N where the input has them.
+  ///         `pooled`, `embedding` and `logits`; with (B, T) in place of N where the input has
+  ///         them.
   /// Units   What `Settings::input` says: RGB in [0, 1], normalised by the caller unless it says
   ///         otherwise.
   /// Errors  c10::Error if x has another rank or channel count, another dtype or device than the

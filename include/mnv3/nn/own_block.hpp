@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <type_traits>
 
@@ -40,7 +41,7 @@ using own_block = typename own_block_of<Arch, Row>::type;
 template <class Block>
 concept block_module = std::derived_from<Block, torch::nn::Module> &&
     (std::constructible_from<Block, const Settings&> ||
-     std::default_initializable<Block>)&&requires(Block block, torch::Tensor x) {
+     std::default_initializable<Block>)&&requires(Block block, const torch::Tensor x) {
   { block.forward(x) } -> std::convertible_to<torch::Tensor>;
 };
 
@@ -75,6 +76,26 @@ std::shared_ptr<Block> make_block(const Settings& settings) {
     return std::make_shared<Block>(settings);
   else
     return std::make_shared<Block>();
+}
+
+/// Gives `to`, a clone of `from`, the values and the modes of `from`, on `device` if there is one.
+template <class Device>
+void copy_state(const torch::nn::Module& from, torch::nn::Module& to, const Device& device) {
+  const auto copy = [&](const auto& source, auto&& target) {
+    for (const auto& item : source)
+      if (torch::Tensor* const found = target.find(item.key())) {
+        const torch::Tensor value = item.value().detach();
+        found->set_data(device ? value.to(*device, value.scalar_type(), /*non_blocking=*/false,
+                                          /*copy=*/true)
+                               : value.clone());
+      }
+  };
+  copy(from.named_parameters(), to.named_parameters());
+  copy(from.named_buffers(), to.named_buffers());
+  const auto modes = from.modules(/*include_self=*/false);
+  const auto modules = to.modules(/*include_self=*/false);  // each before its children
+  for (std::size_t i = 0; i < modes.size() && i < modules.size(); ++i)
+    modules[i]->train(modes[i]->is_training());
 }
 
 }  // namespace mnv3::nn

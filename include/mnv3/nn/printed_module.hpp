@@ -20,6 +20,11 @@ inline void torch::nn::BatchNormImplBase<2, torch::nn::BatchNorm2dImpl>::pretty_
 
 namespace mnv3::nn {
 
+template <class Class, class Device>
+Device clone_device_of(std::shared_ptr<torch::nn::Module> (Class::*)(Device) const);
+/// What `torch::nn::Module::clone` takes, an optional device, whose name depends on the version.
+using CloneDevice = decltype(clone_device_of(&torch::nn::Module::clone));
+
 /// A module without parameters that stands in the tree because Python has one there, under the same
 /// name: an activation, a pooling, a dropout. Whoever owns it computes what it says.
 class ParameterlessImpl final : public torch::nn::Cloneable<ParameterlessImpl> {
@@ -35,17 +40,13 @@ class ParameterlessImpl final : public torch::nn::Cloneable<ParameterlessImpl> {
 /// A module of LibTorch that prints itself as its twin in Python does.
 template <class Impl>
 class PrintedImpl final : public Impl {
-  template <class Class, class Device>
-  static Device device_of(std::shared_ptr<torch::nn::Module> (Class::*)(Device) const);
-  using Device = decltype(device_of(&torch::nn::Module::clone));  // its name depends on the version
-
  public:
   PrintedImpl(Impl impl, std::string text)
       : torch::nn::Module(impl),  // a virtual base, which `Impl` leaves to us
         Impl(std::move(impl)),
         text_(std::move(text)) {}
   void pretty_print(std::ostream& stream) const override { stream << text_; }
-  std::shared_ptr<torch::nn::Module> clone(Device device = {}) const override {
+  std::shared_ptr<torch::nn::Module> clone(CloneDevice device = {}) const override {
     const auto copy = std::dynamic_pointer_cast<Impl>(Impl::clone(device));
     return std::make_shared<PrintedImpl>(std::move(*copy), text_);
   }

@@ -22,8 +22,8 @@ constexpr std::uint32_t crc32_times_x(std::uint32_t crc) {
   return crc >> 1 ^ ((crc & 1) != 0 ? crc32_polynomial : 0);
 }
 
-/// How many bytes are taken at a time, each with a table of its own: one at a time would take longer
-/// than reading the file.
+/// How many bytes are taken at a time, each with a table of its own: one at a time would take
+/// longer than reading the file.
 inline constexpr std::size_t crc32_lanes = 16;
 
 inline constexpr auto crc32_tables = [] {

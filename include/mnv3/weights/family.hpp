@@ -74,8 +74,8 @@ inline std::string difference_from(const Definition& net, Names names) {
       dialect.architectures.empty() ? "" : fmt::format(" ({})", dialect.architectures));
 }
 
-/// The tensors of a network as its own family's files have them: of `tensors`, which are named as in
-/// the module.
+/// The tensors of a network as its own family's files have them: of `tensors`, which are named as
+/// in the module.
 inline NamedTensors to_file_names(const NamedTensors& tensors, const Definition& net) {
   const std::vector<Key> theirs = keys_named(net, net.settings.names);
   const std::vector<Key> ours = keys_named(net, Names::torchvision);

@@ -15,8 +15,8 @@ namespace mnv3::weights {
 /// Deflate cannot do better: a match of 258 bytes in two bits.
 inline constexpr std::uint64_t max_inflation = 1032;
 
-/// Unpacks what `deflate` packed. torch packs nothing, but who unpacks an archive and packs it again
-/// with another program has it packed, and Python's `torch.load` reads that.
+/// Unpacks what `deflate` packed. torch packs nothing, but who unpacks an archive and packs it
+/// again with another program has it packed, and Python's `torch.load` reads that.
 ///
 /// Errors  WeightsError if the bytes are no such stream, or do not give exactly `size` bytes.
 /// Source  RFC 1951.

@@ -65,31 +65,45 @@ struct Transfer {
   bool adapts_channels = false;
 };
 
-/// The names of the whole network, of which the tensors of a module may be a part.
+/// The names of the whole network, of which the tensors of a module may be a part: what a file may
+/// have besides `targets`.
 class KnownNames {
  public:
-  explicit KnownNames(const Definition& net) {
-    for_each_key(net, [&](const Key& key) { names_.emplace(key.name.view()); });
-    // What a block of the user's own has is his module's to say, where there is one.
+  KnownNames(Definition net, const NamedTensors& targets) {
+    // Batch norm's counters are nothing to a frozen one, as torchvision's FrozenBatchNorm2d has it.
+    if (net.settings.norm == Norm::frozen_batch) net.settings.norm = Norm::batch;
+    // What a block of the user's own has is the module's to say, where there is one.
     if (net.has_own_block)
-      for (int i = 1; is_block(net, i); ++i) blocks_.push_back(fmt::format("features.{}.", i));
+      for (int i = 1; is_block(net, i); ++i) {
+        std::string block = fmt::format("features.{}.", i);
+        const bool exists = std::any_of(
+            targets.begin(), targets.end(),
+            [&](const auto& target) { return target.first.starts_with(block); });
+        (exists ? present_ : absent_).push_back(std::move(block));
+      }
+    for_each_key(net, [&](const Key& key) {
+      if (!is_in(present_, key.name.view())) names_.emplace(key.name.view());
+    });
   }
   bool contains(std::string_view name) const {
-    return names_.contains(name) ||
-           std::any_of(blocks_.begin(), blocks_.end(),
-                       [&](const std::string& block) { return name.starts_with(block); });
+    return names_.contains(name) || is_in(absent_, name);
   }
 
  private:
+  static bool is_in(const std::vector<std::string>& blocks, std::string_view name) {
+    return std::any_of(blocks.begin(), blocks.end(),
+                       [&](const std::string& block) { return name.starts_with(block); });
+  }
+
   std::set<std::string, std::less<>> names_;
-  std::vector<std::string> blocks_;
+  std::vector<std::string> present_, absent_;  // blocks of the user's own: "features.1."
 };
 
 /// Sorts every name of the file and of `targets` into a report; `transfers` gets what fits.
 inline LoadReport compare(const CheckpointReader& file, const NamedTensors& targets,
                           const Definition& net, const Naming& naming, const KeyScheme& scheme,
                           const LoadOptions& options, std::vector<Transfer>& transfers) {
-  const KnownNames known(net);
+  const KnownNames known(net, targets);
   const std::map<std::string, torch::Tensor, std::less<>> wanted(targets.begin(), targets.end());
   const Adapter adapter(net);
 
@@ -230,8 +244,8 @@ inline LoadReport load_into(const NamedTensors& targets, const Definition& net, 
 /// ("module.", "backbone."), a backbone without "features.". Two that would do are an error; then
 /// say which by `options.prefix`.
 ///
-/// Names may be torchvision's or timm's. Those of the family that `Arch` does not say it is of are
-/// taken if what that family publishes computes as `Arch` does.
+/// Names may be torchvision's, its MobileNetV2's or timm's. Those of the family that `Arch` does
+/// not say it is of are taken if what that family publishes computes as `Arch` does.
 ///
 /// Values are converted to the network's dtype and device. All or nothing: if this throws, the
 /// network has the weights it had. Only what is needed is read from the file, and no more than one

@@ -40,7 +40,8 @@ inline std::string find_top_folder(const ZipDirectory& zip) {
 /// Reads what `torch.save` or `torch.jit.save` wrote as a zip archive.
 ///
 /// Errors  WeightsError, without the file's name.
-/// Source  torch 1.13.1 torch/serialization.py `_save`, torch/csrc/jit/serialization/export_module.cpp.
+/// Source  torch 1.13.1 torch/serialization.py `_save`,
+///         torch/csrc/jit/serialization/export_module.cpp.
 inline Checkpoint read_torch_zip(const InputFile& file) {
   const ZipDirectory zip(file);
   const std::string folder = find_top_folder(zip);

@@ -54,8 +54,8 @@ class LittleEndian {
   std::string_view bytes_;
 };
 
-/// The directory of a zip archive. It is read by our own code, because LibTorch's reader takes sizes
-/// from the file unchecked, allocates that much, and does not look at check sums.
+/// The directory of a zip archive. It is read by our own code, because LibTorch's reader takes
+/// sizes from the file unchecked, allocates that much, and does not look at check sums.
 ///
 /// Everything is looked at that could make two readers see two different archives in one file:
 /// records that overlap or have one name, a directory that is not where the file ends, links, paths

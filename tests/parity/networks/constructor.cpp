@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Each argument of torchvision's constructor: norm_layer, block and rows, and the modules that people
-// put in place of torchvision's.
+// Each argument of torchvision's constructor: norm_layer, block and rows, and the modules that
+// people put in place of torchvision's.
 
 #include <array>
 #include <ostream>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is deployed as well, with taps: MobileNetV2, a LCNet, and one table with all that no published
-// network has together.
+// What is deployed as well, with taps: MobileNetV2, a LCNet, and one table with all that no
+// published network has together.
 
 #include <array>
 

@@ -6,6 +6,7 @@
 #include <ratio>
 
 #include <mnv3/config/architectures.hpp>
+#include <mnv3/config/rules.hpp>
 #include <mnv3/config/transform.hpp>
 
 // Whole networks of several depths are compared with timm's: tests/static/config/timm.cpp.
@@ -83,5 +84,21 @@ static_assert(!repeats_after(&Row::use_se, false));
 static_assert(!repeats_after(&Row::activation, HS));
 static_assert(!repeats_after(&Row::projection_activation, RE));
 static_assert(!repeats_after(&Row::residual, false));
+
+// Stages that an architecture gives are those of the deepened rows, too.
+struct Staged : LargeArch {
+  static constexpr std::array of_row{0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 5};
+  static constexpr Settings settings{.stages = of_row};
+};
+using Deeper = DepthMult<Staged, std::ratio<2>>;
+static_assert(check(definition_of<Deeper>).ok());
+static_assert(definition_of<Deeper>.blocks.size() == 30);
+static_assert(definition_of<Deeper>.settings.stages[29] == 5);
+
+// A dilated row is no repetition of one that is not: once is what it was.
+using Once = DepthMult<OutputStride<LargeArch, 16, DilationRule::timm>, std::ratio<1>>;
+static_assert(std::ranges::equal(
+    definition_of<Once>.blocks,
+    definition_of<OutputStride<LargeArch, 16, DilationRule::timm>>.blocks));
 
 }  // namespace

@@ -10,6 +10,8 @@
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/architectures.hpp>
+#include <mnv3/config/declaration.hpp>
+#include <mnv3/config/rules.hpp>
 #include <mnv3/config/timm.hpp>
 #include <mnv3/config/transform.hpp>
 
@@ -225,5 +227,32 @@ constexpr bool normalizes_imagenet = definition_of<Arch>.settings.input.mean ==
                                      definition_of<Arch>.settings.last_channel == 1024;
 static_assert(normalizes_imagenet<Literals>);
 static_assert(normalizes_imagenet<WholeInput>);
+
+// What is given as none is none, whatever the base has.
+struct NotInside : RvmArch {
+  static constexpr Settings settings{.input = Input::rgb_normalized_by_caller};
+};
+static_assert(definition_of<RvmArch>.settings.input.normalized_inside());
+static_assert(!definition_of<NotInside>.settings.input.normalized_inside());
+static_assert(check(definition_of<NotInside>).ok());
+
+// Two bases with settings, of a class without any between them and the architecture.
+struct OtherBase {
+  static constexpr Settings settings{.num_classes = 7};
+};
+struct Between : SmallArch, OtherBase {};
+struct Ambiguous : Between {
+  static constexpr Settings settings{.dropout = 0.1};
+};
+static_assert(check_declaration<Ambiguous>().rule == Rule::settings_from_one_base);
+
+// No setting is another number than what was written.
+template <class T>
+concept is_number_of_classes = requires(T value) { Settings{.num_classes = value}; };
+static_assert(is_number_of_classes<int>);
+static_assert(is_number_of_classes<long long>);
+static_assert(!is_number_of_classes<char>);
+static_assert(!is_number_of_classes<bool>);
+static_assert(!is_number_of_classes<double>);
 
 }  // namespace

@@ -31,8 +31,8 @@ static_assert(arena<LargeArch>(224, 224) <= alive * 5 / 4);
 static_assert(arena<LargeArch>(224, 224) * 4 <= 4 * 1024 * 1024);  // bytes
 static_assert(arena<SmallArch>(224, 224) * 4 <= 4 * 1024 * 1024);
 
-// All weights of the table are in it; of batch norm's four numbers for each channel, three. Padding to
-// whole blocks is little.
+// All weights of the table are in it; of batch norm's four numbers for each channel, three. Padding
+// to whole blocks is little.
 static_assert(weights<LargeArch> >= parameter_count<LargeArch>() * 99 / 100);
 static_assert(weights<LargeArch> <= parameter_count<LargeArch>() * 102 / 100);
 
@@ -78,8 +78,8 @@ static_assert(arena<WidthMult<LargeArch, std::ratio<1, 2>>>(224, 224) < arena<La
 // The peak is in the second block, far before what is dilated.
 static_assert(arena<LargeArch>(224, 224) == arena<Dilated<LargeArch>>(224, 224));
 
-// bfloat16 takes half, but for windows of rows, sums and what goes with weights: three floats for each
-// channel, and depthwise ones.
+// bfloat16 takes half, but for windows of rows, sums and what goes with weights: three floats for
+// each channel, and depthwise ones.
 using HalfLarge = kernels::NetworkLayout<LargeArch, taps<>, kernels::Bfloat16>;
 constexpr std::int64_t half_arena = kernels::arena_floats_of<HalfLarge>({224, 224}, 1, 1);
 static_assert(half_arena >= alive / 2 && half_arena <= alive * 3 / 4);

@@ -73,6 +73,17 @@ struct SettledArch : PlainArch {
   };
 };
 
+/// A module that LibTorch does not clone: its `clone` is `torch::nn::Module`'s.
+struct UncloneableBlock : torch::nn::Module {
+  UncloneableBlock() { scale = register_parameter("scale", torch::randn({1})); }
+  torch::Tensor forward(const torch::Tensor& x) { return x * scale; }
+  torch::Tensor scale;
+};
+struct UncloneableArch : PlainArch {
+  template <mnv3::InvertedResidualConfig>
+  using block = UncloneableBlock;
+};
+
 static_assert(mnv3::has_own_block<PlainArch>);
 static_assert(mnv3::has_own_block<SettledArch>);
 static_assert(!mnv3::has_own_block<mnv3::LargeArch>);
@@ -122,6 +133,29 @@ TEST_CASE("a clone of a network with blocks of one's own is another network") {
   CHECK(same(net->forward(x), copy->forward(x)));
   copy->features->at<1>().conv->weight.zero_();
   CHECK(!same(net->forward(x), copy->forward(x)));
+}
+
+TEST_CASE("blocks that LibTorch cannot clone are cloned all the same") {
+  MobileNetV3<UncloneableArch> net;
+  net->to(torch::kDouble);
+  net->train();
+  net->features->at<2>().eval();
+  MobileNetV3<UncloneableArch> copy = net.clone();
+  CHECK(copy->is_training());
+  CHECK(!copy->features->at<2>().is_training());
+  CHECK(copy->features->at<1>().scale.scalar_type() == torch::kDouble);
+  CHECK(same(copy->features->at<1>().scale, net->features->at<1>().scale));
+  net->features->at<1>().scale.detach().zero_();
+  CHECK(!same(copy->features->at<1>().scale, net->features->at<1>().scale));
+}
+
+TEST_CASE("what a file has too much is not overlooked inside of a block that exists") {
+  const std::string path = folder() + "/surplus.pth";
+  MobileNetV3<PlainArch> whole;
+  mnv3::NamedTensors tensors = mnv3::state_dict(*whole);
+  tensors.emplace_back("features.1.extra.weight", torch::ones({2}));
+  mnv3::weights::write_pth(path, tensors);
+  CHECK_THROWS_AS(mnv3::load(whole, path), mnv3::LoadError);
 }
 
 TEST_CASE("names in files are those of the blocks; a part of a network takes its part of a file") {

@@ -23,7 +23,13 @@ using mnv3::taps;
 
 namespace {
 
+struct FrozenSmall : SmallArch {
+  static constexpr mnv3::Settings settings{.norm = mnv3::Norm::frozen_batch, .norm_eps = 1e-3};
+};
+
 using Encoder = MobileNetV3<SmallArch, taps<after<1>>>;
+
+using FrozenEncoder = MobileNetV3<FrozenSmall, taps<after<1>>>;
 
 struct TenClasses : SmallArch {
   static constexpr mnv3::Settings settings{.num_classes = 10};
@@ -89,6 +95,17 @@ TEST_CASE("an encoder takes what it needs from a whole classifier's file") {
   NamedTensors first = copy_of(*whole);
   first.resize(report.loaded.size());
   CHECK(same(first, copy_of(*encoder)));
+}
+
+// Source  torchvision 0.14.1 ops/misc.py L43-57 (`FrozenBatchNorm2d._load_from_state_dict`).
+TEST_CASE("frozen batch norm takes a batch norm's file, whose counters it has not") {
+  const files::TemporaryFolder folder;
+  const auto path = write_changed(folder / "batch_norm.pth", [](NamedTensors&) {});
+  FrozenEncoder frozen;
+  const mnv3::LoadReport report = mnv3::load(frozen, path);
+  CHECK(report.missing.empty());
+  CHECK(report.unexpected.empty());
+  CHECK(report.unused.size() == 3);  // the stem, the depthwise convolution, the projection
 }
 
 TEST_CASE("a headless network does not mind another number of classes; a whole one does") {

@@ -41,8 +41,8 @@ constexpr double plan_bound(double height, double width, double threads, double 
     return found;
   }();
   const double pixels = (height + 2 * most.padding) * (width + 2 * most.padding);
-  // A picture has its input or output, an expansion and a depthwise output; a task a window of rows,
-  // or some pixels; everyone three vectors; the classifier three of them for each picture.
+  // A picture has its input or output, an expansion and a depthwise output; a task a window of
+  // rows, or some pixels; everyone three vectors; the classifier three of them for each picture.
   const double for_each_channel = 6 * pixels + 2 * pooled_pixels + 3 * batch;
   return sizeof(float) * most.channels * (threads + 3) * for_each_channel;
 }

@@ -40,7 +40,8 @@ constexpr Finish gate_finish(Gate gate) {
   return Finish::linear;
 }
 
-/// Some of the finishes, one bit for each: those that a network has. What it has not is not compiled.
+/// Some of the finishes, one bit for each: those that a network has. What it has not is not
+/// compiled.
 using FinishSet = unsigned;
 
 constexpr FinishSet only(Finish finish) { return 1U << static_cast<unsigned>(finish); }

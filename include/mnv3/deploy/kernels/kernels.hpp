@@ -39,9 +39,9 @@
 // templates keep the target of the place where they are written.
 //
 // Why intrinsics on x86 (simd/*.inc), measured for all of Large at 224 x 224 with g++ 12 -O2 on a
-// Zen 4, best of three sittings in one thread: the compiler's vector types took 1.01 to 1.03 times as
-// long with AVX-512 and 1.02 to 1.03 times with AVX2, and leave it to the flags whether a * b + c is
-// fused. std::experimental::simd takes its width from the flags of the whole program.
+// Zen 4, best of three sittings in one thread: the compiler's vector types took 1.01 to 1.03 times
+// as long with AVX-512 and 1.02 to 1.03 times with AVX2, and leave it to the flags whether a * b +
+// c is fused. std::experimental::simd takes its width from the flags of the whole program.
 
 #define MNV3_INLINE [[gnu::always_inline]] inline
 #define MNV3_INLINE_LAMBDA __attribute__((always_inline))
@@ -108,8 +108,8 @@ namespace mnv3::kernels::avx512_bf16 {
 
 namespace mnv3::kernels {
 
-/// Calls `use.operator()<Network>()` with the kernels of an instruction set; for bfloat16, which only
-/// programs that use it compile, with those of its own, where there are some.
+/// Calls `use.operator()<Network>()` with the kernels of an instruction set; for bfloat16, which
+/// only programs that use it compile, with those of its own, where there are some.
 template <architecture Arch, class Taps, class Stored, class Use>
 void with_kernels([[maybe_unused]] Isa isa, [[maybe_unused]] const Use& use) {
   if constexpr (std::is_same_v<Stored, Bfloat16>) {

@@ -20,8 +20,8 @@
 
 namespace mnv3::kernels {
 
-/// One product's weights, [out / 16][depth][16] or pairs, [out / 16][(depth + 1) / 2][16], and what makes an output of a sum of products:
-/// (start + sum) * scale + shift, each [out / 16][16].
+/// One product's weights, [out / 16][depth][16] or pairs, [out / 16][(depth + 1) / 2][16], and what
+/// makes an output of a sum of products: (start + sum) * scale + shift, each [out / 16][16].
 ///
 /// Batch norm is in those three; multiplied into the weights it would round each of them, and where
 /// the sums' means are large that costs more digits than all the arithmetic.

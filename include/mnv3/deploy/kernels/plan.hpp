@@ -18,7 +18,8 @@
 
 // What a network needs in memory while it runs, from the liveness of what its table makes:
 //
-//   | input or output of the feature | tapped expansion | depthwise output | -> peak | per task | sums
+//   | input or output of the feature | tapped expansion | depthwise output | (the peak)
+//   | what each task needs | sums |
 //
 // A feature's output replaces its input: by then it is dead, or it is the residual, and each value
 // is read before it is written. The expanded input of a block exists whole only where it is tapped;
@@ -66,8 +67,8 @@ constexpr Extent padding_before(const Conv2dNormActivationConfig& conv, const Ex
           side_padding(conv, in.width, Axis::width).before};
 }
 
-/// Whether a block has a residual besides an activation after its projection: the one needs the input
-/// where the other's sums are finished, so that these go elsewhere first.
+/// Whether a block has a residual besides an activation after its projection: the one needs the
+/// input where the other's sums are finished, so that these go elsewhere first.
 constexpr bool adds_to_activated(const InvertedResidualConfig& row) {
   return has_residual(row) && row.projection_activation != Activation::none;
 }
@@ -141,6 +142,8 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
         if (adds_to_activated(row)) middle += floats_for<Stored>(row.out_channels, m.out.pixels());
       }
       widest = std::max(widest, floats_of(row.expanded_channels, 1));
+      if (row.use_se)  // a large divisor can make it wider than what is squeezed
+        widest = std::max(widest, floats_of(squeeze_channels(row, net.settings.squeeze), 1));
     }
     const bool is_closing = i == last && net.settings.closing_layers > 0;
     const bool writes_features = !is_closing && reach > position_of_expansion(i);
