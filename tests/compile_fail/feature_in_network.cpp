@@ -5,9 +5,9 @@
 #include <mnv3/nn.hpp>
 
 #ifdef MNV3_FIXED
-constexpr int index = 16;
+constexpr int asked = 16;
 #else
-constexpr int index = 99;
+constexpr int asked = 99;
 #endif
 
-void print(mnv3::MobileNetV3<mnv3::LargeArch>& net) { fmt::print("{}", net->features->at<index>()); }
+void print(mnv3::MobileNetV3<mnv3::LargeArch>& net) { net->features->at<asked>(); }

@@ -143,7 +143,7 @@ TEST_CASE("blocks that LibTorch cannot clone are cloned all the same") {
   MobileNetV3<UncloneableArch> copy = net.clone();
   CHECK(copy->is_training());
   CHECK(!copy->features->at<2>().is_training());
-  CHECK(copy->features->at<1>().scale.scalar_type() == torch::kDouble);
+  CHECK((copy->features->at<1>().scale.scalar_type() == torch::kDouble));
   CHECK(same(copy->features->at<1>().scale, net->features->at<1>().scale));
   net->features->at<1>().scale.detach().zero_();
   CHECK(!same(copy->features->at<1>().scale, net->features->at<1>().scale));
@@ -154,7 +154,7 @@ TEST_CASE("what a file has too much is not overlooked inside of a block that exi
   MobileNetV3<PlainArch> whole;
   mnv3::NamedTensors tensors = mnv3::state_dict(*whole);
   tensors.emplace_back("features.1.extra.weight", torch::ones({2}));
-  mnv3::weights::write_pth(path, tensors);
+  mnv3::write_pth(path, tensors);
   CHECK_THROWS_AS(mnv3::load(whole, path), mnv3::LoadError);
 }
 
