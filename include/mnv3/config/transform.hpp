@@ -126,6 +126,8 @@ enum class DilationRule {
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L82, L246-248, L261-263, and mmsegmentation
 ///         mmseg/models/backbones/mobilenet_v3.py for stride 8; timm 1.0.29
 ///         models/_efficientnet_builder.py L491-503.
+///
+/// Errors  std::invalid_argument if strides of a row differ between the axes.
 template <std::size_t N>
 constexpr auto with_output_stride(std::array<InvertedResidualConfig, N> blocks, int stride,
                                   DilationRule rule) {
@@ -218,10 +220,15 @@ constexpr auto rows_with_output_stride() {
                 "mnv3: the output stride must be 8, 16 or 32");
   static_assert(std::ranges::all_of(Arch::blocks, [](const auto& r) { return r.dilation == 1; }),
                 "mnv3: the table is dilated already; give OutputStride the plain architecture");
+  constexpr bool is_square =
+      std::ranges::all_of(Arch::blocks, [](const auto& row) { return row.stride.is_square(); });
   static_assert(
-      std::ranges::all_of(Arch::blocks, [](const auto& row) { return row.stride.is_square(); }),
+      is_square,
       "mnv3: the table has strides that differ between the axes; say its dilations there");
-  return mnv3::with_output_stride(Arch::blocks, Stride, Rule);
+  if constexpr (is_square)
+    return mnv3::with_output_stride(Arch::blocks, Stride, Rule);
+  else
+    return Arch::blocks;
 }
 
 }  // namespace config::detail
