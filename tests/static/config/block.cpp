@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <mnv3/config/block.hpp>
 
+#include <limits>
 #include <type_traits>
 
 #include <mnv3/config/architectures.hpp>
+#include <mnv3/config/channels.hpp>
 
 namespace {
 
@@ -100,5 +102,14 @@ static_assert(same(slots_of(mnv3::LargeArch::blocks[0]), -1, 0, -1, 1), "neither
 static_assert(same(slots_of(mnv3::SmallArch::blocks[0]), -1, 0, 1, 2), "squeeze only");
 static_assert(same(slots_of(mnv3::LargeArch::blocks[1]), 0, 1, -1, 2), "expansion only");
 static_assert(same(slots_of(mnv3::LargeArch::blocks[3]), 0, 1, 2, 3), "both");
+
+// A factor beyond all channels ends beyond what the rules allow, without overflowing.
+constexpr int widened(double factor) {
+  InvertedResidualConfig row = pasted;
+  row.width_mult = factor;
+  return adjusted(row).out_channels;
+}
+static_assert(widened(1e10) > mnv3::most_channels);
+static_assert(widened(std::numeric_limits<double>::infinity()) > mnv3::most_channels);
 
 }  // namespace

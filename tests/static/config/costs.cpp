@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ratio>
+#include <type_traits>
 #include <utility>
 
 #include <mnv3/config/architectures.hpp>
@@ -183,5 +184,17 @@ struct FourChannels : LargeArch {
   static constexpr Settings settings{.input{.channels = 4}};
 };
 static_assert(parameter_count<FourChannels>() - parameter_count<LargeArch>() == 16 * 3 * 3);
+
+// What the table does not describe is not counted, with whatever function.
+constexpr Definition unknown{LargeArch::blocks, {}, /*has_own_block=*/true};
+template <const Definition& Net>
+concept has_parameters = requires { typename std::bool_constant<(parameter_count(Net, 0) >= 0)>; };
+template <const Definition& Net>
+concept has_macs = requires { typename std::bool_constant<(mac_count(Net, 0, 32, 32) >= 0)>; };
+template <const Definition& Net>
+concept has_field = requires { typename std::bool_constant<(receptive_field(Net, 0) >= 0)>; };
+static_assert(has_parameters<definition_of<LargeArch>> && !has_parameters<unknown>);
+static_assert(has_macs<definition_of<LargeArch>> && !has_macs<unknown>);
+static_assert(has_field<definition_of<LargeArch>> && !has_field<unknown>);
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <mnv3/config/architectures.hpp>
 #include <mnv3/config/rules.hpp>
+#include <mnv3/config/timm.hpp>
 #include <mnv3/config/transform.hpp>
 
 // Whole networks of several depths are compared with timm's: tests/static/config/timm.cpp.
@@ -94,6 +95,8 @@ using Deeper = DepthMult<Staged, std::ratio<2>>;
 static_assert(check(definition_of<Deeper>).ok());
 static_assert(definition_of<Deeper>.blocks.size() == 30);
 static_assert(definition_of<Deeper>.settings.stages[29] == 5);
+
+static_assert(check(definition_of<DepthMult<timm::LCNet, std::ratio<2>>>).ok());
 
 // A dilated row is no repetition of one that is not: once is what it was.
 using Once = DepthMult<OutputStride<LargeArch, 16, DilationRule::timm>, std::ratio<1>>;

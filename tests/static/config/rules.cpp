@@ -184,6 +184,13 @@ static_assert(verdict_on<after<1>, after<3>, after<2>>.index == 2);
 static_assert(check_taps(definition_of<RvmArch>, taps<at_stride<32>>::requests).rule ==
               Rule::stride_exists);
 
+// Group norm's groups are those of what the table describes: not of blocks of one's own.
+constexpr Verdict with_own_block(int groups) {
+  return check(Definition{legal, {.norm = Norm::group, .norm_groups = groups}, true});
+}
+static_assert(with_own_block(16).ok(), "24 channels are a block's");
+static_assert(with_own_block(32) == wrong(Rule::groups_divide_channels, 0, 32, 16), "the stem's");
+
 // Stages.
 constexpr Verdict with_stages(std::span<const int> stages) { return with({.stages = stages}); }
 static_assert(with_stages(std::array{0, 1, 2}).ok());
@@ -203,6 +210,11 @@ constexpr Verdict with_checkpoint(std::size_t row, auto Row::*field, auto value)
   rows[row].*field = value;
   return check_checkpoint(small, {rows, {}});
 }
+// What squeeze-and-excitation is like does not matter where there is none.
+constexpr std::array unsqueezed{legal[0], legal[1]};
+static_assert(check_checkpoint({unsqueezed, {.squeeze{.gate = Gate::sigmoid}}},
+                               {unsqueezed, {.squeeze{.block_activation = true}}})
+                  .ok());
 static_assert(check_checkpoint(small, small).ok());
 static_assert(check_checkpoint(small, {std::span(legal).first(2), {}}) ==
               wrong(Rule::same_rows, -1, 3, 2));

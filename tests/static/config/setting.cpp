@@ -46,5 +46,15 @@ static_assert(std::is_convertible_v<bool, Setting<bool>>);
 static_assert(std::is_convertible_v<Norm, Setting<Norm>>);
 static_assert(!std::is_convertible_v<int, Setting<Norm>>);
 static_assert(!std::is_convertible_v<Norm, Setting<int>>);
+static_assert(!std::is_convertible_v<char, Setting<int>>);
+
+// An integer that is no int is no constant, and so does not compile.
+template <auto Value>
+concept is_int_setting = requires { typename std::bool_constant<Setting<int>(Value) == 0>; };
+static_assert(is_int_setting<2'147'483'647LL>);
+static_assert(is_int_setting<-2'147'483'648LL>);
+static_assert(!is_int_setting<2'147'483'648LL>);
+static_assert(!is_int_setting<5'000'000'000LL>);
+static_assert(!is_int_setting<4'294'967'295U>);
 
 }  // namespace
