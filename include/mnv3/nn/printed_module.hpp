@@ -37,14 +37,20 @@ class ParameterlessImpl final : public torch::nn::Cloneable<ParameterlessImpl> {
   std::string text_;
 };
 
+/// Whether `Module` is a virtual base of `Impl`, as before LibTorch 2: one cannot cast down from it.
+template <class Impl>
+concept virtual_module = !requires(torch::nn::Module* module) { static_cast<Impl*>(module); };
+
 /// A module of LibTorch that prints itself as its twin in Python does.
 template <class Impl>
 class PrintedImpl final : public Impl {
  public:
   PrintedImpl(Impl impl, std::string text)
-      : torch::nn::Module(impl),  // a virtual base, which `Impl` leaves to us
+    requires virtual_module<Impl>
+      : torch::nn::Module(impl),  // which `Impl` leaves to us
         Impl(std::move(impl)),
         text_(std::move(text)) {}
+  PrintedImpl(Impl impl, std::string text) : Impl(std::move(impl)), text_(std::move(text)) {}
   void pretty_print(std::ostream& stream) const override { stream << text_; }
   std::shared_ptr<torch::nn::Module> clone(CloneDevice device = {}) const override {
     const auto copy = std::dynamic_pointer_cast<Impl>(Impl::clone(device));
