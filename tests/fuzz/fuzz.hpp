@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include <mnv3/weights/checkpoint.hpp>
+#include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/input_file.hpp>
+#include <mnv3/weights/formats/checkpoint.hpp>
 
 #include "unit/weights/archive.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/weights/inflate.hpp>
+#include <mnv3/weights/bytes/inflate.hpp>
 
 #include <string>
 

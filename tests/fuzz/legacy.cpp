@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/weights/torch_legacy.hpp>
+#include <mnv3/weights/formats/torch_legacy.hpp>
 
 #include "fuzz.hpp"
 

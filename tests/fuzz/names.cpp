@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <mnv3/config/architectures.hpp>
 #include <mnv3/config/keys.hpp>
-#include <mnv3/weights/naming.hpp>
+#include <mnv3/weights/matching/naming.hpp>
 
 #include <algorithm>
 #include <vector>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/weights/pickle.hpp>
-#include <mnv3/weights/pickled_tensors.hpp>
+#include <mnv3/weights/formats/pickle.hpp>
+#include <mnv3/weights/formats/pickled_tensors.hpp>
 
 #include "fuzz.hpp"
 

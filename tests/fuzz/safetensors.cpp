@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/weights/safetensors.hpp>
+#include <mnv3/weights/formats/safetensors.hpp>
 
 #include "fuzz.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/weights/torch_zip.hpp>
+#include <mnv3/weights/formats/torch_zip.hpp>
 
 #include "fuzz.hpp"
 

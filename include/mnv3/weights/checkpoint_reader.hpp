@@ -16,15 +16,15 @@
 #include <fmt/format.h>
 #include <torch/types.h>
 
-#include <mnv3/weights/checkpoint.hpp>
-#include <mnv3/weights/crc32.hpp>
+#include <mnv3/weights/bytes/crc32.hpp>
+#include <mnv3/weights/bytes/inflate.hpp>
+#include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/formats.hpp>
-#include <mnv3/weights/inflate.hpp>
-#include <mnv3/weights/input_file.hpp>
-#include <mnv3/weights/name_file.hpp>
-#include <mnv3/weights/tensor_entry.hpp>
-#include <mnv3/weights/torch_dtype.hpp>
+#include <mnv3/weights/formats/checkpoint.hpp>
+#include <mnv3/weights/formats/read_checkpoint.hpp>
+#include <mnv3/weights/formats/tensor_entry.hpp>
+#include <mnv3/weights/tensors/name_file.hpp>
+#include <mnv3/weights/tensors/torch_dtype.hpp>
 
 namespace mnv3 {
 

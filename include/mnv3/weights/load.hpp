@@ -21,14 +21,14 @@
 #include <mnv3/config/geometry.hpp>
 #include <mnv3/config/keys.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
-#include <mnv3/weights/adapt.hpp>
 #include <mnv3/weights/checkpoint_reader.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/family.hpp>
-#include <mnv3/weights/name_file.hpp>
-#include <mnv3/weights/naming.hpp>
+#include <mnv3/weights/matching/family.hpp>
+#include <mnv3/weights/matching/naming.hpp>
 #include <mnv3/weights/report.hpp>
 #include <mnv3/weights/state_dict.hpp>
+#include <mnv3/weights/tensors/adapt.hpp>
+#include <mnv3/weights/tensors/name_file.hpp>
 #include <mnv3/weights/verify_hash.hpp>
 
 namespace mnv3 {

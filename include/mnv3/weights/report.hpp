@@ -12,8 +12,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <mnv3/weights/checkpoint.hpp>
 #include <mnv3/weights/error.hpp>
+#include <mnv3/weights/formats/checkpoint.hpp>
 
 namespace mnv3 {
 

@@ -5,10 +5,10 @@
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
-#include <mnv3/weights/family.hpp>
-#include <mnv3/weights/pth_writer.hpp>
-#include <mnv3/weights/safetensors_writer.hpp>
+#include <mnv3/weights/matching/family.hpp>
 #include <mnv3/weights/state_dict.hpp>
+#include <mnv3/weights/tensors/pth_writer.hpp>
+#include <mnv3/weights/tensors/safetensors_writer.hpp>
 
 namespace mnv3 {
 

@@ -18,10 +18,10 @@
 #include <fmt/format.h>
 
 #include <mnv3/config/published.hpp>
+#include <mnv3/weights/bytes/file_descriptor.hpp>
+#include <mnv3/weights/bytes/sha256.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/file_descriptor.hpp>
-#include <mnv3/weights/name_file.hpp>
-#include <mnv3/weights/sha256.hpp>
+#include <mnv3/weights/tensors/name_file.hpp>
 
 namespace mnv3 {
 

@@ -11,8 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <mnv3/weights/crc32.hpp>
-#include <mnv3/weights/file_descriptor.hpp>
+#include <mnv3/weights/bytes/crc32.hpp>
+#include <mnv3/weights/bytes/file_descriptor.hpp>
 
 namespace archive {
 

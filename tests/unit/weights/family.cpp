@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/weights/family.hpp>
+#include <mnv3/weights/matching/family.hpp>
 
 #include <filesystem>
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/weights/pickle.hpp>
-#include <mnv3/weights/pickle_writer.hpp>
+#include <mnv3/weights/formats/pickle.hpp>
+#include <mnv3/weights/formats/pickle_writer.hpp>
 
 #include <array>
 #include <cstddef>

@@ -2,7 +2,7 @@
 #include "doctest_torch.hpp"
 
 #include <mnv3/weights/checkpoint_reader.hpp>
-#include <mnv3/weights/pth_writer.hpp>
+#include <mnv3/weights/tensors/pth_writer.hpp>
 
 #include <array>
 #include <csignal>

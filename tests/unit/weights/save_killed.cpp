@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "doctest_torch.hpp"
 
-#include <mnv3/weights/pth_writer.hpp>
-#include <mnv3/weights/safetensors_writer.hpp>
+#include <mnv3/weights/tensors/pth_writer.hpp>
+#include <mnv3/weights/tensors/safetensors_writer.hpp>
 
 #include <array>
 #include <chrono>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/weights/zip.hpp>
+#include <mnv3/weights/bytes/zip.hpp>
 
 #include <cstdint>
 #include <functional>

@@ -13,12 +13,12 @@
 
 #include <fmt/format.h>
 
-#include <mnv3/weights/checkpoint.hpp>
-#include <mnv3/weights/dtype.hpp>
+#include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/input_file.hpp>
-#include <mnv3/weights/json_cursor.hpp>
-#include <mnv3/weights/tensor_entry.hpp>
+#include <mnv3/weights/formats/checkpoint.hpp>
+#include <mnv3/weights/formats/dtype.hpp>
+#include <mnv3/weights/formats/json_cursor.hpp>
+#include <mnv3/weights/formats/tensor_entry.hpp>
 
 namespace mnv3::weights {
 

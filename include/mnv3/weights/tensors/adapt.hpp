@@ -12,7 +12,7 @@
 #include <torch/types.h>
 
 #include <mnv3/config/keys.hpp>
-#include <mnv3/weights/tensor_entry.hpp>
+#include <mnv3/weights/formats/tensor_entry.hpp>
 
 namespace mnv3::weights {
 

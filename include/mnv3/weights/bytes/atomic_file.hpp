@@ -15,8 +15,8 @@
 
 #include <fmt/format.h>
 
+#include <mnv3/weights/bytes/file_descriptor.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/file_descriptor.hpp>
 
 namespace mnv3::weights {
 

@@ -12,13 +12,13 @@
 #include <caffe2/serialize/inline_container.h>
 #include <torch/types.h>
 
-#include <mnv3/weights/atomic_file.hpp>
-#include <mnv3/weights/name_file.hpp>
-#include <mnv3/weights/pickle_writer.hpp>
+#include <mnv3/weights/bytes/atomic_file.hpp>
+#include <mnv3/weights/formats/pickle_writer.hpp>
+#include <mnv3/weights/formats/tensor_entry.hpp>
 #include <mnv3/weights/state_dict.hpp>
-#include <mnv3/weights/tensor_entry.hpp>
-#include <mnv3/weights/torch_dtype.hpp>
-#include <mnv3/weights/writable.hpp>
+#include <mnv3/weights/tensors/name_file.hpp>
+#include <mnv3/weights/tensors/torch_dtype.hpp>
+#include <mnv3/weights/tensors/writable.hpp>
 
 namespace mnv3 {
 

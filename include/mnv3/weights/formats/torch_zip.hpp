@@ -9,12 +9,12 @@
 
 #include <fmt/format.h>
 
-#include <mnv3/weights/checkpoint.hpp>
+#include <mnv3/weights/bytes/input_file.hpp>
+#include <mnv3/weights/bytes/zip.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/input_file.hpp>
-#include <mnv3/weights/pickle.hpp>
-#include <mnv3/weights/pickled_tensors.hpp>
-#include <mnv3/weights/zip.hpp>
+#include <mnv3/weights/formats/checkpoint.hpp>
+#include <mnv3/weights/formats/pickle.hpp>
+#include <mnv3/weights/formats/pickled_tensors.hpp>
 
 namespace mnv3::weights {
 

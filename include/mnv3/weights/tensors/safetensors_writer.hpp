@@ -11,11 +11,11 @@
 #include <fmt/ranges.h>
 #include <torch/types.h>
 
-#include <mnv3/weights/atomic_file.hpp>
-#include <mnv3/weights/name_file.hpp>
+#include <mnv3/weights/bytes/atomic_file.hpp>
 #include <mnv3/weights/state_dict.hpp>
-#include <mnv3/weights/torch_dtype.hpp>
-#include <mnv3/weights/writable.hpp>
+#include <mnv3/weights/tensors/name_file.hpp>
+#include <mnv3/weights/tensors/torch_dtype.hpp>
+#include <mnv3/weights/tensors/writable.hpp>
 
 namespace mnv3 {
 

@@ -10,7 +10,7 @@
 
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/state_dict.hpp>
-#include <mnv3/weights/torch_dtype.hpp>
+#include <mnv3/weights/tensors/torch_dtype.hpp>
 
 namespace mnv3::weights {
 

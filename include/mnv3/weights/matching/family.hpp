@@ -17,9 +17,9 @@
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/names.hpp>
 #include <mnv3/config/settings.hpp>
-#include <mnv3/weights/naming.hpp>
+#include <mnv3/weights/formats/tensor_entry.hpp>
+#include <mnv3/weights/matching/naming.hpp>
 #include <mnv3/weights/state_dict.hpp>
-#include <mnv3/weights/tensor_entry.hpp>
 
 // Whose names a checkpoint has, and what that says of the network it is of.
 

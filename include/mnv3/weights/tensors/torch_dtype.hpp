@@ -7,7 +7,7 @@
 
 #include <c10/core/ScalarType.h>
 
-#include <mnv3/weights/dtype.hpp>
+#include <mnv3/weights/formats/dtype.hpp>
 
 namespace mnv3::weights {
 

@@ -13,8 +13,8 @@
 
 #include <fmt/format.h>
 
-#include <mnv3/weights/pickle_cursor.hpp>
-#include <mnv3/weights/pickle_value.hpp>
+#include <mnv3/weights/formats/pickle_cursor.hpp>
+#include <mnv3/weights/formats/pickle_value.hpp>
 
 // Reads pickles as data. Python runs the functions that a pickle names; here a name is only a name,
 // so that the worst a file can do is to be refused.

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include <mnv3/weights/pickle_cursor.hpp>
+#include <mnv3/weights/formats/pickle_cursor.hpp>
 
 namespace mnv3::weights::pickle {
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include <mnv3/weights/tensor_entry.hpp>
-#include <mnv3/weights/zip.hpp>
+#include <mnv3/weights/bytes/zip.hpp>
+#include <mnv3/weights/formats/tensor_entry.hpp>
 
 namespace mnv3 {
 

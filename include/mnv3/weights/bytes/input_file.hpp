@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <mnv3/weights/bytes/file_descriptor.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/file_descriptor.hpp>
 
 namespace mnv3::weights {
 

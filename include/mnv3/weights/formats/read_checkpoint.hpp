@@ -6,12 +6,12 @@
 #include <string>
 #include <string_view>
 
-#include <mnv3/weights/checkpoint.hpp>
+#include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/input_file.hpp>
-#include <mnv3/weights/safetensors.hpp>
-#include <mnv3/weights/torch_legacy.hpp>
-#include <mnv3/weights/torch_zip.hpp>
+#include <mnv3/weights/formats/checkpoint.hpp>
+#include <mnv3/weights/formats/safetensors.hpp>
+#include <mnv3/weights/formats/torch_legacy.hpp>
+#include <mnv3/weights/formats/torch_zip.hpp>
 
 namespace mnv3::weights {
 

@@ -13,11 +13,11 @@
 
 #include <fmt/format.h>
 
-#include <mnv3/weights/checkpoint.hpp>
-#include <mnv3/weights/dtype.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/pickle_value.hpp>
-#include <mnv3/weights/tensor_entry.hpp>
+#include <mnv3/weights/formats/checkpoint.hpp>
+#include <mnv3/weights/formats/dtype.hpp>
+#include <mnv3/weights/formats/pickle_value.hpp>
+#include <mnv3/weights/formats/tensor_entry.hpp>
 
 namespace mnv3::weights {
 

@@ -13,10 +13,10 @@
 
 #include <fmt/format.h>
 
-#include <mnv3/weights/crc32.hpp>
+#include <mnv3/weights/bytes/crc32.hpp>
+#include <mnv3/weights/bytes/inflate.hpp>
+#include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/inflate.hpp>
-#include <mnv3/weights/input_file.hpp>
 
 namespace mnv3::weights {
 

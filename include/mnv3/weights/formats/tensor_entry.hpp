@@ -9,8 +9,8 @@
 
 #include <fmt/format.h>
 
-#include <mnv3/weights/dtype.hpp>
 #include <mnv3/weights/error.hpp>
+#include <mnv3/weights/formats/dtype.hpp>
 
 namespace mnv3 {
 

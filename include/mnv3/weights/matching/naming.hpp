@@ -20,7 +20,7 @@
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/names.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/tensor_entry.hpp>
+#include <mnv3/weights/formats/tensor_entry.hpp>
 
 namespace mnv3 {
 
