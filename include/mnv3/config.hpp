@@ -20,13 +20,17 @@
 #include <mnv3/config/depth.hpp>
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/dialect.hpp>
+#include <mnv3/config/dialects/d_li14.hpp>
+#include <mnv3/config/dialects/mmlab.hpp>
 #include <mnv3/config/dialects/mobilenet_v2.hpp>
+#include <mnv3/config/dialects/ssdlite.hpp>
 #include <mnv3/config/dialects/timm.hpp>
 #include <mnv3/config/dialects/torchvision.hpp>
 #include <mnv3/config/flow.hpp>
 #include <mnv3/config/geometry.hpp>
 #include <mnv3/config/input.hpp>
 #include <mnv3/config/keys.hpp>
+#include <mnv3/config/known_networks.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/name.hpp>
 #include <mnv3/config/names.hpp>

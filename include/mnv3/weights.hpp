@@ -11,8 +11,10 @@
 #include <mnv3/weights/formats/checkpoint.hpp>
 #include <mnv3/weights/formats/dtype.hpp>
 #include <mnv3/weights/formats/tensor_entry.hpp>
+#include <mnv3/weights/list.hpp>
 #include <mnv3/weights/load.hpp>
-#include <mnv3/weights/matching/naming.hpp>
+#include <mnv3/weights/options.hpp>
+#include <mnv3/weights/rename.hpp>
 #include <mnv3/weights/report.hpp>
 #include <mnv3/weights/save.hpp>
 #include <mnv3/weights/state_dict.hpp>

@@ -32,12 +32,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     static const auto schemes =
         key_schemes(mnv3::definition_of<mnv3::SmallArch>, mnv3::Names::torchvision);
-    const Naming naming = choose_naming(entries, wanted, schemes, std::nullopt);
+    const std::vector<NamedEntry> named = named_entries(entries, wanted, {});
+    const Naming naming = choose_naming(named, wanted, schemes, std::nullopt);
     if (naming.scheme >= schemes.size() || naming.fitting > naming.named ||
         naming.named > entries.size())
       std::abort();
     // What was found is found again when it is asked for.
-    const Naming again = choose_naming(entries, wanted, schemes, naming.prefix);
+    const Naming again = choose_naming(named, wanted, schemes, naming.prefix);
     if (again.named < naming.named && again.fitting < naming.fitting) std::abort();
   });
 }

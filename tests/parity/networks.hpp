@@ -89,7 +89,7 @@ std::vector<mnv3::Key> keys_in_files() {
   if constexpr (names == Names::torchvision) {
     return {keys<Arch, Taps>.begin(), keys<Arch, Taps>.end()};
   } else {
-    std::vector<Key> found = weights::keys_named(definition_of<Arch>, names);
+    std::vector<Key> found = weights::keys_named(definition_of<Arch>, dialect_of(names));
     std::erase_if(found, [](const Key& key) { return key.position > reach_of<Arch, Taps>(); });
     return found;
   }

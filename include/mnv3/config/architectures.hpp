@@ -5,6 +5,7 @@
 
 #include <mnv3/config/block.hpp>
 #include <mnv3/config/input.hpp>
+#include <mnv3/config/names.hpp>
 #include <mnv3/config/settings.hpp>
 #include <mnv3/config/transform.hpp>
 

@@ -38,12 +38,17 @@ enum class Pooling {
   avgmax,  ///< Half the sum of both: timm's `avgmax`.
 };
 
+struct Dialect;
+
 /// Whose names the tensors have in a checkpoint. In the module they are those that torchvision
-/// gives to its MobileNetV3, always.
-enum class Names {
-  torchvision,
-  timm,
-  torchvision_mobilenet_v2,  ///< torchvision's MobileNetV2: see dialects/mobilenet_v2.hpp.
+/// gives to its MobileNetV3, always. A family of one's own: `Names{&my_dialect}`.
+struct Names {
+  const Dialect* dialect = nullptr;  ///< None: torchvision's.
+
+  constexpr bool operator==(const Names&) const = default;
+
+  // Each is defined in names.hpp, with the table of them.
+  static const Names torchvision, timm, torchvision_mobilenet_v2, torchvision_ssdlite, mmlab;
 };
 
 }  // namespace mnv3

@@ -21,17 +21,26 @@ struct LayerNames {
 struct PublishedConventions {
   double norm_eps;
   Padding padding;
+  /// A file is of these where any of its names begins so, and then of no others. Empty: every file.
+  std::string_view where_names_begin{};
 };
 
-/// A family of checkpoints: what its files are like. Each is said in one file of dialects/.
+/// A family of checkpoints: all that its files are like. Each is said in one file of dialects/, or
+/// in a user's own program.
 struct Dialect {
-  Names names;
-  std::string_view title;
-  /// What a layer's tensors are called.
-  LayerNames (*names_of)(const Definition& net, const Layer& layer);
-  bool hidden_is_1x1;  ///< The hidden layer is a 1x1 convolution, not a Linear.
-  std::span<const PublishedConventions> published;
-  std::string_view architectures;  ///< Where ours with these conventions are; empty: everywhere.
+  std::string_view title{};  ///< "timm"
+  /// What a layer's tensors are called. None: its weights are of networks that ours cannot be.
+  LayerNames (*names_of)(const Definition& net, const Layer& layer) = nullptr;
+  bool hidden_is_1x1 = false;  ///< The hidden layer is a 1x1 convolution, not a Linear.
+  /// What stands before the names of a backbone in a whole model, and is missing where the backbone
+  /// was taken out of it: "features.".
+  std::string_view backbone_prefix{};
+  std::span<const PublishedConventions> published{};
+  std::string_view architectures{};  ///< Where ours with these conventions are; empty: everywhere.
+
+  /// Of a family without `names_of`: whether a name can only be its own, and why it is refused.
+  bool (*recognises)(std::string_view name) = nullptr;
+  std::string_view refusal{};
 };
 
 }  // namespace mnv3

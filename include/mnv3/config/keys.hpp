@@ -62,7 +62,7 @@ constexpr void for_each_norm_tensor(Norm norm, Visit visit) {
 /// Calls `visit(const Key&)` for every tensor of the whole network's state dict, in the order of
 /// torchvision's and timm's.
 template <class Visit>
-constexpr void for_each_key(const Definition& net, Visit visit, Names names = Names::torchvision) {
+constexpr void for_each_key(const Definition& net, Visit visit, Names names = {}) {
   const Norm norm = net.settings.norm;
   for_each_layer(net, [&](const Layer& layer) {
     const auto key = [&](const Name& name, std::array<std::int64_t, 4> sizes, std::size_t rank,

@@ -7,7 +7,6 @@
 #include <mnv3/config/conv2d_norm_activation.hpp>
 #include <mnv3/config/conventions.hpp>
 #include <mnv3/config/geometry.hpp>
-#include <mnv3/config/name.hpp>
 #include <mnv3/config/position.hpp>
 
 // The layers that a table stands for, in the order in which they run. Modules, state-dict names and
@@ -106,10 +105,14 @@ struct Layer {
   Kind kind;
   Role role;
   int position;
-  Name name;  ///< Prefix of its names in torchvision's state dict: "features.4.block.2".
   Conv2dNormActivationConfig conv;
   bool has_bias = true;  ///< Of a Linear.
 };
+
+/// Whether that is the same layer of a network.
+constexpr bool is_same(const Layer& a, const Layer& b) {
+  return a.role == b.role && a.position == b.position;
+}
 
 /// Calls `visit(const Layer&)` for every layer of the whole network, in running order, which is
 /// also the order of the state dict.
@@ -119,39 +122,28 @@ constexpr void for_each_layer(const Definition& net, Visit visit) {
   using enum Layer::Role;
   const int blocks = static_cast<int>(net.blocks.size());
   const Settings& settings = net.settings;
-  const Name features = Name{} + "features.";
-  visit(Layer{conv_norm_activation, stem, position_after(0), features + 0, stem_of(net)});
+  visit(Layer{conv_norm_activation, stem, position_after(0), stem_of(net)});
   for (int i = 1; i <= blocks; ++i) {
     const InvertedResidualConfig& row = row_of(net, i);
-    const BlockSlots slots = slots_of(row);
-    const Name block = features + i + ".block.";
     const int end = position_after(i);
     if (has_expansion(row))
-      visit(Layer{conv_norm_activation, expansion, position_of_expansion(i),
-                  block + slots.expansion, expansion_of(row)});
-    visit(Layer{conv_norm_activation, depthwise, end, block + slots.depthwise,
-                depthwise_of(row, settings)});
+      visit(Layer{conv_norm_activation, expansion, position_of_expansion(i), expansion_of(row)});
+    visit(Layer{conv_norm_activation, depthwise, end, depthwise_of(row, settings)});
     if (row.use_se)
       visit(Layer{squeeze_excitation,
                   squeeze,
                   end,
-                  block + slots.squeeze,
                   {.in_channels = row.expanded_channels,
                    .out_channels = squeeze_channels(row, settings.squeeze)}});
-    visit(
-        Layer{conv_norm_activation, projection, end, block + slots.projection, projection_of(row)});
+    visit(Layer{conv_norm_activation, projection, end, projection_of(row)});
   }
   for (int i = blocks + 1; i < feature_count(net); ++i)
-    visit(
-        Layer{conv_norm_activation, closing, position_after(i), features + i, closing_of(net, i)});
+    visit(Layer{conv_norm_activation, closing, position_after(i), closing_of(net, i)});
   // The activation and the dropout between the two Linears have no parameters.
-  const Name classifier = Name{} + "classifier.";
-  const ClassifierSlots slots = classifier_slots(settings);
   if (settings.hidden_layer)
     visit(Layer{linear,
                 hidden,
                 position_of_embedding(net),
-                classifier + slots.hidden,
                 {.in_channels = pooled_channels(net),
                  .out_channels = settings.last_channel,
                  .activation = settings.activation},
@@ -159,7 +151,6 @@ constexpr void for_each_layer(const Definition& net, Visit visit) {
   visit(Layer{linear,
               output,
               position_of_logits(net),
-              classifier + slots.output,
               {.in_channels = embedding_channels(net), .out_channels = settings.num_classes}});
 }
 

@@ -6,7 +6,10 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/conventions.hpp>
 #include <mnv3/config/dialect.hpp>
+#include <mnv3/config/dialects/d_li14.hpp>
+#include <mnv3/config/dialects/mmlab.hpp>
 #include <mnv3/config/dialects/mobilenet_v2.hpp>
+#include <mnv3/config/dialects/ssdlite.hpp>
 #include <mnv3/config/dialects/timm.hpp>
 #include <mnv3/config/dialects/torchvision.hpp>
 #include <mnv3/config/layers.hpp>
@@ -15,25 +18,24 @@
 
 namespace mnv3 {
 
+inline constexpr Names Names::torchvision{};
+inline constexpr Names Names::timm{&config::timm_dialect};
+inline constexpr Names Names::torchvision_mobilenet_v2{&config::mobilenet_v2_dialect};
+inline constexpr Names Names::torchvision_ssdlite{&config::ssdlite_dialect};
+inline constexpr Names Names::mmlab{&config::mmlab_dialect};
+
 /// All families whose checkpoints are known, in the order in which a file is compared with them.
-inline constexpr std::array dialects{config::torchvision_dialect, config::timm_dialect,
-                                     config::mobilenet_v2_dialect};
+inline constexpr std::array dialects{
+    &config::torchvision_dialect, &config::timm_dialect,  &config::mobilenet_v2_dialect,
+    &config::ssdlite_dialect,     &config::mmlab_dialect, &config::d_li14_dialect};
 
 /// The dialect with these names.
 constexpr const Dialect& dialect_of(Names names) {
-  switch (names) {
-    case Names::torchvision:
-      return config::torchvision_dialect;
-    case Names::timm:
-      return config::timm_dialect;
-    case Names::torchvision_mobilenet_v2:
-      return config::mobilenet_v2_dialect;
-  }
-  return config::torchvision_dialect;
+  return names.dialect == nullptr ? config::torchvision_dialect : *names.dialect;
 }
 
-/// What `layer` of `net` is called in a checkpoint with these names.
-constexpr LayerNames names_of(const Definition& net, const Layer& layer, Names names) {
+/// What `layer` of `net` is called in a checkpoint with these names; not given, in the module.
+constexpr LayerNames names_of(const Definition& net, const Layer& layer, Names names = {}) {
   return dialect_of(names).names_of(net, layer);
 }
 

@@ -9,6 +9,7 @@
 #include <mnv3/config/architectures.hpp>
 #include <mnv3/config/block.hpp>
 #include <mnv3/config/conventions.hpp>
+#include <mnv3/config/names.hpp>
 #include <mnv3/config/settings.hpp>
 #include <mnv3/config/transform.hpp>
 

@@ -290,7 +290,7 @@ Deployed<Arch, Taps, precision> deploy(const std::filesystem::path& path,
       "there is no network whose values could stay; load into a MobileNetV3 and deploy that");
   const NamedTensors tensors = deployment::empty_state_dict<Arch, Taps>();
   const Definition& net = definition_of<Arch>;
-  weights::load_into(tensors, net, net.settings.names, path, options);
+  weights::load_into({tensors, &net, net.settings.names}, path, options);
   return {tensors, torch::kFloat, torch::kCPU};
 }
 

@@ -12,6 +12,8 @@
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/name.hpp>
+#include <mnv3/config/names.hpp>
 #include <mnv3/config/norm.hpp>
 #include <mnv3/config/settings.hpp>
 #include <mnv3/weights/state_dict.hpp>
@@ -67,58 +69,57 @@ class TensorLookup {
 };
 
 /// Adds what follows the sums of a convolution to `folded`.
-inline void fold_norm(const Layer& layer, const Settings& settings, const TensorLookup& tensors,
+inline void fold_norm(const Definition& net, const Layer& layer, const TensorLookup& tensors,
                       FoldedLayer& folded) {
   const std::int64_t out = layer.conv.out_channels;
-  const auto copy = [&](std::string_view suffix) {
-    return tensors.copy(layer.name + suffix, {out});
-  };
+  const Name name = names_of(net, layer).second;
+  const auto copy = [&](std::string_view suffix) { return tensors.copy(name + suffix, {out}); };
   FoldedProduct& product = folded.product;
   product.start = product.shift = torch::zeros({out}, torch::kDouble);
   product.scale = torch::ones({out}, torch::kDouble);
-  switch (settings.norm) {
+  switch (net.settings.norm) {
     case Norm::batch:
     case Norm::frozen_batch:
-      product.start = -copy(".1.running_mean");
-      product.scale = copy(".1.weight") / (copy(".1.running_var") + norm_eps_of(settings)).sqrt();
-      product.shift = copy(".1.bias");
+      product.start = -copy(".running_mean");
+      product.scale = copy(".weight") / (copy(".running_var") + norm_eps_of(net.settings)).sqrt();
+      product.shift = copy(".bias");
       return;
     case Norm::group:
-      folded.group_weight = copy(".1.weight");
-      folded.group_bias = copy(".1.bias");
+      folded.group_weight = copy(".weight");
+      folded.group_bias = copy(".bias");
       return;
     case Norm::none:
       return;
   }
 }
 
-inline FoldedLayer fold_layer(const Layer& layer, const Settings& settings,
+inline FoldedLayer fold_layer(const Definition& net, const Layer& layer,
                               const TensorLookup& tensors) {
   const Conv2dNormActivationConfig& c = layer.conv;
   const std::int64_t in = c.in_channels;
   const std::int64_t out = c.out_channels;
-  const auto copy = [&](std::string_view suffix, at::IntArrayRef shape) {
-    return tensors.copy(layer.name + suffix, shape);
-  };
+  const LayerNames names = names_of(net, layer);
   const auto with_bias = [](const torch::Tensor& weight, const torch::Tensor& bias) {
     return FoldedProduct{weight, bias, torch::ones_like(bias), torch::zeros_like(bias)};
   };
   FoldedLayer folded{.layer = layer};
   switch (layer.kind) {
     case Layer::Kind::conv_norm_activation:
-      folded.product.weight = copy(".0.weight", {out, in / c.groups, c.kernel, c.kernel});
-      fold_norm(layer, settings, tensors, folded);
+      folded.product.weight = tensors.copy(names.first + ".weight", {out, in / c.groups, c.kernel, c.kernel});
+      fold_norm(net, layer, tensors, folded);
       break;
     case Layer::Kind::squeeze_excitation:
       folded.product =
-          with_bias(copy(".fc1.weight", {out, in, 1, 1}).view({out, in}), copy(".fc1.bias", {out}));
+          with_bias(tensors.copy(names.first + ".weight", {out, in, 1, 1}).view({out, in}),
+                    tensors.copy(names.first + ".bias", {out}));
       folded.excite =
-          with_bias(copy(".fc2.weight", {in, out, 1, 1}).view({in, out}), copy(".fc2.bias", {in}));
+          with_bias(tensors.copy(names.second + ".weight", {in, out, 1, 1}).view({in, out}),
+                    tensors.copy(names.second + ".bias", {in}));
       break;
     case Layer::Kind::linear:
-      folded.product =
-          with_bias(copy(".weight", {out, in}),
-                    layer.has_bias ? copy(".bias", {out}) : torch::zeros({out}, torch::kDouble));
+      folded.product = with_bias(tensors.copy(names.first + ".weight", {out, in}),
+                                 layer.has_bias ? tensors.copy(names.first + ".bias", {out})
+                                                : torch::zeros({out}, torch::kDouble));
       break;
   }
   return folded;
@@ -139,7 +140,7 @@ inline std::vector<FoldedLayer> fold(const Definition& net, int reach,
   const TensorLookup lookup(tensors);
   std::vector<FoldedLayer> layers;
   for_each_layer(net, [&](const Layer& layer) {
-    if (layer.position <= reach) layers.push_back(fold_layer(layer, net.settings, lookup));
+    if (layer.position <= reach) layers.push_back(fold_layer(net, layer, lookup));
   });
   return layers;
 }

@@ -14,6 +14,7 @@
 #include <mnv3/config/flow.hpp>
 #include <mnv3/config/geometry.hpp>
 #include <mnv3/config/layers.hpp>
+#include <mnv3/config/names.hpp>
 #include <mnv3/config/position.hpp>
 #include <mnv3/config/settings.hpp>
 #include <mnv3/config/taps.hpp>
@@ -64,8 +65,8 @@ inline std::vector<PlacedLayer> place_layers(const Definition& net, int reach,
   for_each_layer(net, [&](const Layer& layer) {
     if (layer.position > reach) return;
     const std::size_t i = result.size();
-    TORCH_CHECK(i < layers.size() && layers[i].layer.name.view() == layer.name.view(),
-                "mnv3: the folded layers lack ", layer.name.view());
+    TORCH_CHECK(i < layers.size() && is_same(layers[i].layer, layer),
+                "mnv3: the folded layers lack ", names_of(net, layer).first.view());
     const FoldedLayer& from = layers[i];
     PlacedLayer& to = result.emplace_back(PlacedLayer{.layer = layer});
     to.weight = placed(from.product.scaled_weight());

@@ -38,7 +38,7 @@ AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo> taps, 
   kernels::for_each_matrix(net, taps, [&](const kernels::LayerMatrix& matrix) {
     const kernels::MatrixPlace place = kernels::place_at<Stored>(next, matrix);
     next = place.end();
-    if (matrix.layer.name.view() != layer->layer.name.view()) ++layer;
+    if (!is_same(matrix.layer, layer->layer)) ++layer;
     const FoldedProduct& product = matrix.part == 0 ? layer->product : layer->excite;
     kernels::pack(place,
                   {.values = values_of(product.weight),

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <mnv3/weights/bytes/printable.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
 
@@ -24,6 +25,12 @@ struct ShapeMismatch {
   std::vector<std::int64_t> in_network;
 };
 
+/// A tensor whose values cannot be had, and why.
+struct Unreadable {
+  std::string name;
+  std::string why;
+};
+
 /// A tensor that was made to fit, and how.
 struct Adaptation {
   std::string name;
@@ -31,19 +38,25 @@ struct Adaptation {
 };
 
 /// What became of every name in a checkpoint and in the network. Names are the network's, without
-/// the prefix that was stripped; only those of `outside_prefix` are the file's.
+/// the prefix that was stripped; only those of `outside_prefix` and some of `ignored` are the file's.
+/// Batch norm's counters of batches are not missed where the file has none: they stay as they are.
 struct LoadReport {
   std::vector<std::string> loaded;
   std::vector<std::string> unused;      ///< Known to the architecture, not needed by the taps.
   std::vector<std::string> missing;     ///< In the network, not in the file.
   std::vector<std::string> unexpected;  ///< In the file, not known to the architecture.
   std::vector<ShapeMismatch> mismatched;
+  std::vector<Unreadable> unreadable;  ///< Needed, and of a kind that is not supported.
+  /// In the file, and of no consequence: what tools count, the head of another task where the
+  /// network has none, what `LoadOptions::rename` leaves out.
+  std::vector<std::string> ignored;
   std::vector<std::string> outside_prefix;  ///< In the file without the prefix; not looked at.
   std::vector<Adaptation> adapted;          ///< See LoadOptions.
   std::string prefix{};                     ///< What stood before the names.
   std::string key_scheme{};                 ///< How else they differed from the network's, if so.
   Format format = Format::torch_zip;
-  std::uint64_t bytes_read = 0;  ///< Of the file. What is loaded is read twice.
+  std::uint64_t bytes_read = 0;  ///< Of the file.
+  std::vector<std::string> notes{};  ///< What else is worth knowing, one sentence each.
 };
 
 /// A checkpoint that does not fit the network; `report` has every name.
@@ -73,12 +86,19 @@ std::string list_items(std::string_view what, const std::vector<Item>& items, Pr
 }
 
 inline std::string list_names(std::string_view what, const std::vector<std::string>& names) {
-  return list_items(what, names, [](const std::string& name) { return name; });
+  return list_items(what, names, [](const std::string& name) { return printable(name); });
 }
 
 inline std::string list_mismatches(const std::vector<ShapeMismatch>& mismatches) {
   return list_items("with another shape", mismatches, [](const ShapeMismatch& m) {
-    return fmt::format("{} ({} in the file, {} in the network)", m.name, m.in_file, m.in_network);
+    return fmt::format("{} ({} in the file, {} in the network)", printable(m.name), m.in_file,
+                       m.in_network);
+  });
+}
+
+inline std::string list_unreadable(const std::vector<Unreadable>& tensors) {
+  return list_items("of a kind that is not supported", tensors, [](const Unreadable& tensor) {
+    return fmt::format("{} ({})", printable(tensor.name), tensor.why);
   });
 }
 

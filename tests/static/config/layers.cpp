@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <mnv3/config/architectures.hpp>
+#include <mnv3/config/names.hpp>
 
 namespace {
 
@@ -131,7 +132,7 @@ constexpr Layer layer_named(const Definition& net, std::string_view name) {
   Layer found{};
   int count = 0;
   for_each_layer(net, [&](const Layer& layer) {
-    if (layer.name.view() != name) return;
+    if (config::torchvision_layer(net, layer).view() != name) return;
     found = layer;
     ++count;
   });

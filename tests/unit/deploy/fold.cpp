@@ -64,10 +64,12 @@ bool same(const std::vector<FoldedLayer>& a, const std::vector<FoldedLayer>& b) 
   return std::ranges::equal(tensors_of(a), tensors_of(b), support::same);
 }
 
+mnv3::Name name_of(const Layer& layer) { return mnv3::config::torchvision_layer(tiny, layer); }
+
 std::vector<std::string> names_up_to(int reach) {
   std::vector<std::string> names;
   for (const FoldedLayer& folded : fold(tiny, reach, random_tensors()))
-    names.emplace_back(folded.layer.name.view());
+    names.emplace_back(name_of(folded.layer).view());
   return names;
 }
 
@@ -95,7 +97,7 @@ TEST_CASE("a folded convolution is the convolution and its batch norm") {
     if (folded.layer.kind != Layer::Kind::conv_norm_activation) continue;
     ++convolutions;
     const mnv3::Conv2dNormActivationConfig& c = folded.layer.conv;
-    const std::string name(folded.layer.name.view());
+    const std::string name(name_of(folded.layer).view());
     CAPTURE(name);
     const torch::Tensor x = torch::randn({2, c.in_channels, 9, 7}, torch::kDouble);
     const auto convolve = [&](const torch::Tensor& weight, const torch::Tensor& bias) {
@@ -124,7 +126,7 @@ TEST_CASE("what has no batch norm is copied, squeeze-and-excitation as two matri
   const std::vector<FoldedLayer> layers = fold(tiny, everything, tensors);
   const FoldedLayer& squeeze = layers[6];
   const std::string name = "features.2.block.2";
-  REQUIRE(squeeze.layer.name.view() == name);
+  REQUIRE(name_of(squeeze.layer).view() == name);
   const auto holds = [&](const FoldedProduct& product, const torch::Tensor& weight,
                          const std::string& bias) {
     return support::same(product.scaled_weight(), weight) &&

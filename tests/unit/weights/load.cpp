@@ -138,11 +138,11 @@ TEST_CASE("missing and unexpected names are errors unless they are allowed") {
         std::vector<std::string>{"features.0.0.weight"});
 
   const auto unexpected = write_changed(folder / "unexpected.pth", [](NamedTensors& t) {
-    t.emplace_back("decoder.weight", torch::ones({2}));
+    t.emplace_back("features.1.gate.weight", torch::ones({2}));
   });
-  CHECK(contains(refusal(encoder, unexpected), "1 unexpected: decoder.weight"));
+  CHECK(contains(refusal(encoder, unexpected), "1 unexpected: features.1.gate.weight"));
   CHECK(mnv3::load(encoder, unexpected, {.allow_unexpected = true}).unexpected ==
-        std::vector<std::string>{"decoder.weight"});
+        std::vector<std::string>{"features.1.gate.weight"});
   // One permission is not another.
   CHECK(!refusal(encoder, missing, {.allow_unexpected = true, .allow_mismatched = true}).empty());
   CHECK(!refusal(encoder, unexpected, {.allow_missing = true, .allow_mismatched = true}).empty());
@@ -175,11 +175,11 @@ TEST_CASE("a backbone that was taken out of its features is found, whatever its 
       tensors.emplace_back("classifier.low_classifier.weight", torch::ones({2}));
     });
     Encoder encoder;
-    const mnv3::LoadReport report = mnv3::load(encoder, path, {.allow_unexpected = prefix.empty()});
+    const mnv3::LoadReport report = mnv3::load(encoder, path);
     CHECK(report.prefix == prefix);
     CHECK(report.key_scheme == "without \"features.\"");
     CHECK(report.missing.empty());
-    CHECK_NOTHROW(mnv3::load(encoder, path, {.prefix = prefix, .allow_unexpected = true}));
+    CHECK_NOTHROW(mnv3::load(encoder, path, {.prefix = prefix}));
   }
 }
 
@@ -201,7 +201,7 @@ TEST_CASE("two parts of a file that would do are an error that lists them") {
   const auto rest = write_changed(folder / "rest.pth", [](NamedTensors& tensors) {
     tensors.emplace_back("teacher.features.0.0.weight", torch::ones({2}));
   });
-  CHECK(mnv3::load(encoder, rest, {.allow_unexpected = true}).prefix.empty());
+  CHECK(mnv3::load(encoder, rest).prefix.empty());
 }
 
 namespace {
@@ -290,8 +290,8 @@ TEST_CASE("an encoder reads what it needs of the file, and says how much") {
   MobileNetV3<LargeArch, taps<after<6>>> encoder;
   const mnv3::LoadReport report = mnv3::load(encoder, folder / "large.pth");
   CHECK(std::filesystem::file_size(folder / "large.pth") > 22'000'000);
-  CHECK(report.bytes_read > 2 * 4 * 61'120);
-  CHECK(report.bytes_read < 800'000);
+  CHECK(report.bytes_read > 4 * 61'120);  // once
+  CHECK(report.bytes_read < 2 * 4 * 61'120);
   CHECK((report.format == mnv3::Format::torch_zip));
 }
 
@@ -353,9 +353,10 @@ TEST_CASE("another architecture's file is refused with names and shapes") {
   try {
     mnv3::load(large, folder / "small.pth");
   } catch (const mnv3::LoadError& error) {  // every name, where the message has six
+    const std::size_t counters = 18;  // of batches, which are not missed
     CHECK(error.report().missing.size() + error.report().mismatched.size() +
               error.report().loaded.size() ==
-          312);
+          312 - counters);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/block.hpp>
 #include <mnv3/config/dialect.hpp>
+#include <mnv3/config/dialects/torchvision.hpp>
 #include <mnv3/config/geometry.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/name.hpp>
@@ -18,9 +19,8 @@ namespace mnv3::config {
 /// Source  torchvision 0.14.1 models/mobilenetv2.py L17-64.
 constexpr LayerNames mobilenet_v2_names(const Definition& net, const Layer& layer) {
   using enum Layer::Role;
-  if (layer.kind == Layer::Kind::linear) return {layer.name, Name{}};
   const int feature = feature_at(layer.position);
-  if (!is_block(net, feature)) return {layer.name + ".0", layer.name + ".1"};
+  if (!is_block(net, feature)) return torchvision_names(net, layer);
   const BlockSlots slots = slots_of(row_of(net, feature));
   const Name conv = Name{} + "features." + feature + ".conv.";
   if (layer.role == projection) return {conv + slots.projection, conv + (slots.projection + 1)};
@@ -32,10 +32,9 @@ constexpr LayerNames mobilenet_v2_names(const Definition& net, const Layer& laye
 inline constexpr std::array mobilenet_v2_conventions{
     PublishedConventions{1e-5, Padding::symmetric}};
 
-inline constexpr Dialect mobilenet_v2_dialect{.names = Names::torchvision_mobilenet_v2,
-                                              .title = "torchvision MobileNetV2",
+inline constexpr Dialect mobilenet_v2_dialect{.title = "torchvision MobileNetV2",
                                               .names_of = mobilenet_v2_names,
-                                              .hidden_is_1x1 = false,
+                                              .backbone_prefix = "features.",
                                               .published = mobilenet_v2_conventions,
                                               .architectures = "mnv3::MobileNetV2Arch"};
 

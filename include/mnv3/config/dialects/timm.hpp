@@ -62,8 +62,7 @@ constexpr LayerNames timm_names(const Definition& net, const Layer& layer) {
 inline constexpr std::array timm_conventions{PublishedConventions{1e-5, Padding::symmetric},
                                              PublishedConventions{1e-3, Padding::same}};
 
-inline constexpr Dialect timm_dialect{.names = Names::timm,
-                                      .title = "timm",
+inline constexpr Dialect timm_dialect{.title = "timm",
                                       .names_of = timm_names,
                                       .hidden_is_1x1 = true,
                                       .published = timm_conventions,

@@ -22,6 +22,7 @@ struct TensorEntry {
   std::vector<std::int64_t> strides{};  ///< In elements, like `offset`.
   std::int64_t offset = 0;              ///< Of its first element in the storage.
   std::size_t storage = 0;              ///< Which one; several tensors may share it.
+  std::string unreadable{};             ///< Why its values cannot be had, if they cannot.
 };
 
 namespace weights {

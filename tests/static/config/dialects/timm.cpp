@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <mnv3/config/architectures.hpp>
+#include <mnv3/config/names.hpp>
 #include <mnv3/config/timm.hpp>
 
 // The expected names were printed from timm 1.0.29's `state_dict()`. The digests in
@@ -18,7 +19,7 @@ template <class Arch>
 constexpr bool is(std::string_view name, std::string_view first, std::string_view second) {
   bool found = false;
   for_each_layer(definition_of<Arch>, [&](const Layer& layer) {
-    if (layer.name.view() != name) return;
+    if (config::torchvision_layer(definition_of<Arch>, layer).view() != name) return;
     const LayerNames names = config::timm_names(definition_of<Arch>, layer);
     found = names.first.view() == first && names.second.view() == second;
   });

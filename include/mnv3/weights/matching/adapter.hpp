@@ -9,7 +9,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <torch/types.h>
 
 #include <mnv3/config/keys.hpp>
 #include <mnv3/weights/formats/tensor_entry.hpp>
@@ -74,23 +73,6 @@ class Adapter {
 inline std::string describe_channels(std::int64_t channels) {
   return channels == 1 ? "the sum over red, green and blue"
                        : fmt::format("red, green and blue in turn, times 3 / {}", channels);
-}
-
-/// Fills the weight of a stem from one for RGB.
-///
-/// Source  timm 1.0 timm/models/_manipulate.py `adapt_input_conv`.
-inline void adapt_channels(const torch::Tensor& rgb, const torch::Tensor& target) {
-  const torch::NoGradGuard no_grad;
-  // Not in the file's float16: a sum has more digits.
-  const torch::Tensor weight =
-      rgb.to(rgb.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat);
-  const std::int64_t channels = target.size(1);
-  if (channels == 1) {
-    target.copy_(weight.sum(1, /*keepdim=*/true));
-    return;
-  }
-  const torch::Tensor repeated = weight.repeat({1, (channels + 2) / 3, 1, 1}).slice(1, 0, channels);
-  target.copy_(repeated * (3.0 / static_cast<double>(channels)));
 }
 
 }  // namespace mnv3::weights
