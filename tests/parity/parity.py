@@ -7,6 +7,7 @@ Without a group all of them run: keys, eval, train, init, print, costs, deployed
 """
 
 import argparse
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -506,6 +507,91 @@ def lcnet_of_torchvision():
     return Assembled(rows, dropout=0.0, norm_layer=nn.BatchNorm2d, closing=[])
 
 
+def ssdlite():
+    model = torchvision.models.detection.ssdlite320_mobilenet_v3_large(
+        weights=None, weights_backbone=None)
+    return model.backbone
+
+
+class ConvModule(nn.Sequential):
+    """mmcv's: a convolution, its norm and an activation."""
+
+    def __init__(self, inputs, outputs, kernel, activation=None, stride=1, groups=1):
+        super().__init__()
+        self.add_module("conv", nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2,
+                                          groups=groups, bias=False))
+        self.add_module("bn", nn.BatchNorm2d(outputs, eps=0.001, momentum=0.01))
+        if activation:
+            self.add_module("activate", activation())
+
+
+class MmpretrainSqueeze(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        width = mobilenetv3._make_divisible(channels // 4, 8)
+        self.conv1 = nn.Sequential(collections.OrderedDict(
+            conv=nn.Conv2d(channels, width, 1), activate=nn.ReLU()))
+        self.conv2 = nn.Sequential(collections.OrderedDict(
+            conv=nn.Conv2d(width, channels, 1), activate=nn.Hardsigmoid()))
+
+    def forward(self, x):
+        return x * self.conv2(self.conv1(x.mean((2, 3), keepdim=True)))
+
+
+class MmpretrainBlock(nn.Module):
+    def __init__(self, inputs, kernel, expanded, outputs, use_se, activation, stride, _):
+        super().__init__()
+        activation = ACTIVATIONS[activation]
+        if expanded != inputs:
+            self.expand_conv = ConvModule(inputs, expanded, 1, activation)
+        self.depthwise_conv = ConvModule(expanded, expanded, kernel, activation, stride, expanded)
+        if use_se:
+            self.se = MmpretrainSqueeze(expanded)
+        self.linear_conv = ConvModule(expanded, outputs, 1)
+        self.has_residual = stride == 1 and inputs == outputs
+
+    def forward(self, x):
+        y = x
+        for child in self.children():
+            y = child(y)
+        return x + y if self.has_residual else y
+
+
+class MmpretrainLinear(nn.Module):
+    """A layer of its `StackedLinearClsHead`."""
+
+    def __init__(self, inputs, outputs, activation=None, dropout=0.0):
+        super().__init__()
+        self.fc = nn.Linear(inputs, outputs)
+        self.rest = nn.Sequential(*([activation()] if activation else []),
+                                  *([nn.Dropout(dropout)] if dropout else []))
+
+    def forward(self, x):
+        return self.rest(self.fc(x))
+
+
+class Mmpretrain(nn.Module):
+    """mmpretrain 1.2's `mobilenet-v3-small`, with our own words but its names and numbers.
+
+    Source: its models/backbones/mobilenet_v3.py, models/utils/inverted_residual.py and se_layer.py,
+    models/heads/stacked_head.py, configs/_base_/models/mobilenet_v3/mobilenet_v3_small_imagenet.py.
+    """
+
+    def __init__(self):
+        super().__init__()
+        rows, last_channel = rows_of("small")
+        layers = [ConvModule(3, 16, 3, nn.Hardswish, 2), *(MmpretrainBlock(*row) for row in rows),
+                  ConvModule(96, 576, 1, nn.Hardswish)]
+        self.backbone = nn.Sequential(collections.OrderedDict(
+            (f"layer{i}", layer) for i, layer in enumerate(layers)))
+        self.head = nn.Sequential(collections.OrderedDict(layers=nn.Sequential(
+            MmpretrainLinear(576, last_channel, nn.Hardswish, 0.2),
+            MmpretrainLinear(last_channel, 1000))))
+
+    def forward(self, x):
+        return self.head(self.backbone(x).mean((2, 3)))
+
+
 def up_to_expansion_13(key):
     feature = int(key.split(".")[1]) if key.startswith("features.") else 99
     return feature < 13 or key.startswith("features.13.block.0.")
@@ -586,6 +672,7 @@ OTHER_NAMES = {
     "lcnet_050": Net(lambda: LCNet(0.5), prints=False),
     "lcnet_075": Net(lambda: LCNet(0.75), prints=False),
     "lcnet_100": Net(lambda: LCNet(1.0), prints=False),
+    "mmpretrain": Net(Mmpretrain, prints=False),
 }
 CLASSIFIERS |= CONSTRUCTED | OTHER_NAMES
 BRIEF_TAPS = ("features.0", "features.1", "features.2.block.0", "features.2", "features.5",
@@ -602,6 +689,7 @@ DEPLOYED = {
 }
 NETS = CLASSIFIERS | DEPLOYED | {
     "rvm": Net(RvmEncoder),
+    "ssdlite": Net(ssdlite, ("features.0", "features.1"), lambda key: key.startswith("features.")),
     "large_all": headless("large", tuple(f"features.{i}" for i in range(17))),
     "small_all": headless("small", tuple(f"features.{i}" for i in range(13))),
     "large_inside": headless("large", ("features.4.block.0", "features.4", "features.13.block.0"),
@@ -692,7 +780,8 @@ def require_alive(name, model, x, least=0.5):
     """Dead or exploding activations would be equal on both sides whatever the code does."""
     spreads = {}
     with contextlib.ExitStack() as stack, torch.no_grad():
-        for i, feature in enumerate(model.features):
+        features = model.features if hasattr(model, "features") else model.backbone
+        for i, feature in enumerate(features):
             handle = feature.register_forward_hook(
                 lambda module, inputs, y, i=i: spreads.update({i: y.std(dim=(0, 2, 3))}))
             stack.callback(handle.remove)

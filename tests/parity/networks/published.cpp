@@ -54,6 +54,15 @@ struct TinyArch {
   static constexpr Settings settings{.num_classes = 10, .last_channel = 32};
 };
 
+/// torchvision's detector: its backbone is cut in two, and its batch norms move faster.
+struct SsdliteArch : ReducedTail<LargeArch> {
+  static constexpr Settings settings{.norm_momentum = 0.03, .names = Names::torchvision_ssdlite};
+};
+
+struct MmpretrainArch : SmallArch {
+  static constexpr Settings settings{.names = Names::mmlab};
+};
+
 using AllOfLarge =
     taps<after<0>, after<1>, after<2>, after<3>, after<4>, after<5>, after<6>, after<7>, after<8>,
          after<9>, after<10>, after<11>, after<12>, after<13>, after<14>, after<15>, after<16>>;
@@ -90,6 +99,8 @@ Networks published_networks() {
       {"unusual", network<UnusualArch>()},
       {"tf_small_real", deployable_network<timm::tf_mobilenetv3_small_100, TimmTaps>()},
       {"rvm", network<RvmArch, RvmTaps>()},
+      {"ssdlite", network<SsdliteArch, taps<expansion<13>, after<16>>>()},
+      {"mmpretrain", network<MmpretrainArch>()},
       {"tiny", network<TinyArch>()},
       {"tiny_encoder", network<TinyArch, taps<after<3>>>()},
       {"large_all", network<LargeArch, AllOfLarge>()},
