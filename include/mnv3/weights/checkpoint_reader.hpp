@@ -19,6 +19,9 @@
 #include <mnv3/weights/bytes/crc32.hpp>
 #include <mnv3/weights/bytes/inflate.hpp>
 #include <mnv3/weights/bytes/input_file.hpp>
+#include <mnv3/weights/bytes/limits.hpp>
+#include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/zip_record.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
 #include <mnv3/weights/formats/read_checkpoint.hpp>
@@ -39,10 +42,22 @@ class CheckpointReader {
  public:
   /// Opens the file and reads what is in it, but not the tensors' values.
   explicit CheckpointReader(const std::filesystem::path& path) : path_(path) {
-    named([this] {
-      file_ = std::make_unique<const weights::InputFile>(path_);
-      checkpoint_ = weights::read_checkpoint(*file_);
-    });
+    named([this] { open(std::make_unique<const weights::InputFile>(path_)); });
+  }
+
+  /// Reads a file that is in memory, which must outlive the reader. It is not copied.
+  ///
+  /// @param name  In errors, instead of the file's.
+  explicit CheckpointReader(std::span<const std::byte> bytes, std::string name = "memory")
+      : path_(std::move(name)) {
+    named([&] { open(std::make_unique<const weights::InputFile>(bytes)); });
+  }
+
+  /// Reads a file that is open, or held in memory (`InputFile::hold`), so that it is the one that
+  /// was hashed.
+  CheckpointReader(std::unique_ptr<const weights::InputFile> file, std::filesystem::path path)
+      : path_(std::move(path)) {
+    named([&] { open(std::move(file)); });
   }
 
   const std::filesystem::path& path() const { return path_; }
@@ -106,12 +121,16 @@ class CheckpointReader {
       });
     }
     // Views can make any amount of reading out of a small file.
-    constexpr std::uint64_t most_overlap = 4;
-    if (total / most_overlap > file_->size())
+    if (total / weights::limits::overlap > file_->size())
       named([] { throw WeightsError("its tensors share their values many times over"); });
   }
 
  private:
+  void open(std::unique_ptr<const weights::InputFile> file) {
+    file_ = std::move(file);
+    checkpoint_ = weights::read_checkpoint(*file_);
+  }
+
   template <class Action>
   std::invoke_result_t<Action> named(Action action) const {
     return weights::name_file_in_errors("read", path_, action);
@@ -119,14 +138,21 @@ class CheckpointReader {
 
   const weights::Storage& storage_of(const TensorEntry& entry) const {
     if (entry.storage >= checkpoint_.storages.size())
-      throw WeightsError(fmt::format("tensor '{}' has no storage", entry.name));
+      throw WeightsError(
+          fmt::format("tensor '{}' has no storage", weights::printable(entry.name)));
     return checkpoint_.storages[entry.storage];
   }
 
   /// How many bytes the tensor spans in its storage, from its first to its last.
   std::size_t span_bytes(const TensorEntry& entry) const {
-    return static_cast<std::size_t>(weights::element_span(entry, storage_of(entry).bytes) *
-                                    weights::row_of(entry.dtype).bytes);
+    if (!entry.unreadable.empty())
+      throw WeightsError(fmt::format("tensor '{}' cannot be read: {}",
+                                     weights::printable(entry.name), entry.unreadable));
+    const std::int64_t span = weights::element_span(entry, storage_of(entry).bytes);
+    if (weights::is_spread_out(entry, span))
+      throw WeightsError(fmt::format("tensor '{}' is spread over too much of its storage",
+                                     weights::printable(entry.name)));
+    return static_cast<std::size_t>(span * weights::row_of(entry.dtype).bytes);
   }
 
   /// Copies what the tensor spans.
@@ -136,26 +162,26 @@ class CheckpointReader {
     const auto offset =
         static_cast<std::uint64_t>(entry.offset * weights::row_of(entry.dtype).bytes);
     if (!storage.record) return file_->read(storage.begin + offset, to, size);
-    const std::uint64_t begin = weights::ZipDirectory::data_of(*file_, *storage.record);
+    const std::uint64_t begin = weights::data_of(*file_, *storage.record);
     if (!storage.record->is_deflated) return file_->read(begin + offset, to, size);
     if (size != storage.record->bytes)
       throw WeightsError(
           fmt::format("tensor '{}' is a part of '{}', which is compressed. Re-save it in Python: "
                       "torch.save(torch.load(path), new_path)",
-                      entry.name, storage.name));
-    weights::inflate(file_->read(begin, storage.record->stored), static_cast<char*>(to), size);
+                      weights::printable(entry.name), storage.name));
+    weights::inflate(*file_, begin, storage.record->stored, to, size);
   }
 
   void check(const TensorEntry& entry, std::size_t size) const {
     const weights::Storage& storage = storage_of(entry);
-    constexpr std::uint64_t piece = 1 << 18;
+    constexpr std::uint64_t piece = weights::limits::piece_bytes;
     if (storage.record && storage.record->is_deflated) {
       std::vector<char> bytes(size);
       copy(entry, bytes.data(), size);
       return weights::check_crc(*storage.record, weights::crc32(0, bytes.data(), size));
     }
     const std::uint64_t begin =
-        storage.record ? weights::ZipDirectory::data_of(*file_, *storage.record) : storage.begin;
+        storage.record ? weights::data_of(*file_, *storage.record) : storage.begin;
     const std::uint64_t end = begin + (storage.record ? storage.record->bytes : storage.bytes);
     std::vector<char> bytes(static_cast<std::size_t>(std::min(piece, end - begin)));
     std::uint32_t crc = 0;
