@@ -103,12 +103,15 @@ inline std::vector<std::pair<torch::Tensor, torch::Tensor>> read_transfers(
     const CheckpointReader& file, std::span<const Transfer> transfers,
     const NamedTensors& targets) {
   const std::map<std::string_view, torch::Tensor> by_name(targets.begin(), targets.end());
+  std::vector<TensorEntry> entries;
+  for (const Transfer& transfer : transfers) entries.push_back(transfer.entry);
+  std::vector<torch::Tensor> read = file.read(entries);
   std::vector<std::pair<torch::Tensor, torch::Tensor>> values;
   values.reserve(transfers.size());
-  for (const Transfer& transfer : transfers) {
-    const torch::Tensor& target = by_name.at(transfer.target);
-    torch::Tensor value = file.read(transfer.entry);
-    if (transfer.adapts_channels) value = adapted_to_channels(value, target.size(1));
+  for (std::size_t i = 0; i < transfers.size(); ++i) {
+    const torch::Tensor& target = by_name.at(transfers[i].target);
+    torch::Tensor value = std::exchange(read[i], {});
+    if (transfers[i].adapts_channels) value = adapted_to_channels(value, target.size(1));
     values.emplace_back(target, value.to(target.options()));
   }
   return values;
@@ -161,11 +164,9 @@ inline LoadReport load_into(const LoadTarget& target, const CheckpointReader& fi
 
 inline LoadReport load_into(const LoadTarget& target, const std::filesystem::path& path,
                             const LoadOptions& options) {
-  std::vector<std::string> notes;
-  if (options.verify_hash) verify_hash(path);
-  const CheckpointReader file(path);
-  LoadReport report = load_into(target, file, options);
-  report.notes = std::move(notes);
+  VerifiedFile file = open_verified(path, options.verify_hash);
+  LoadReport report = load_into(target, file.reader, options);
+  if (!file.note.empty()) report.notes.push_back(std::move(file.note));
   return report;
 }
 
@@ -202,6 +203,14 @@ LoadReport load(MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path,
   return weights::load_into(weights::target_of(net), path, options);
 }
 
+/// The same from memory, of which no copy is made: what was embedded, mapped or decrypted. Errors
+/// call it "memory".
+template <class Arch, class Taps>
+LoadReport load(MobileNetV3<Arch, Taps>& net, std::span<const std::byte> bytes,
+                const LoadOptions& options = {}) {
+  return weights::load_into(weights::target_of(net), CheckpointReader(bytes), options);
+}
+
 /// The same with the architecture that the file's weights are of: one in which they would give
 /// other numbers is refused by the compiler, with the difference.
 template <class Arch, class Taps, class Source>
@@ -222,10 +231,19 @@ inline LoadReport load(torch::nn::Module& module, const std::filesystem::path& p
                        const LoadOptions& options = {}) {
   return weights::load_into({.tensors = state_dict(module)}, path, options);
 }
+inline LoadReport load(torch::nn::Module& module, std::span<const std::byte> bytes,
+                       const LoadOptions& options = {}) {
+  return weights::load_into({.tensors = state_dict(module)}, CheckpointReader(bytes), options);
+}
 template <class Contained>
 LoadReport load(torch::nn::ModuleHolder<Contained>& module, const std::filesystem::path& path,
                 const LoadOptions& options = {}) {
   return load(static_cast<torch::nn::Module&>(*module), path, options);
+}
+template <class Contained>
+LoadReport load(torch::nn::ModuleHolder<Contained>& module, std::span<const std::byte> bytes,
+                const LoadOptions& options = {}) {
+  return load(static_cast<torch::nn::Module&>(*module), bytes, options);
 }
 
 }  // namespace mnv3

@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cerrno>
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
 #include <mnv3/config/published.hpp>
-#include <mnv3/weights/bytes/file_descriptor.hpp>
+#include <mnv3/weights/bytes/input_file.hpp>
+#include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/sha256.hpp>
+#include <mnv3/weights/checkpoint_reader.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/tensors/name_file.hpp>
 
@@ -27,27 +25,72 @@ namespace mnv3 {
 
 namespace weights {
 
-/// The SHA-256 of a regular file, in hex.
+/// The SHA-256 of a file, in hex.
 ///
-/// Errors  WeightsError with the system's message, without the file's name.
-inline std::string sha256_of(const std::filesystem::path& path) {
-  const auto fail = [] { throw WeightsError(std::generic_category().message(errno)); };
-  // Without waiting: the other end of a pipe may never open.
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat info {};
-  if (!file || ::fstat(file.get(), &info) != 0) fail();
-  if (!S_ISREG(info.st_mode)) throw WeightsError("it is not a regular file");
-  constexpr std::size_t piece = std::size_t{1} << 18;
-  const auto buffer = std::make_unique<unsigned char[]>(piece);
+/// Errors  WeightsError, without the file's name.
+inline std::string sha256_of(const InputFile& file) {
+  const auto buffer = std::make_unique<unsigned char[]>(limits::piece_bytes);
   Sha256 hash;
-  while (true) {
-    const ssize_t count = ::read(file.get(), buffer.get(), piece);
-    if (count == 0) return std::move(hash).hex();
-    if (count > 0)
-      hash.update(std::span(buffer.get(), static_cast<std::size_t>(count)));
-    else if (errno != EINTR)
-      fail();
+  for (std::uint64_t at = 0; at < file.size();) {
+    const auto count = static_cast<std::size_t>(
+        std::min<std::uint64_t>(limits::piece_bytes, file.size() - at));
+    file.read(at, buffer.get(), count);
+    hash.update(std::span(buffer.get(), count));
+    at += count;
   }
+  return std::move(hash).hex();
+}
+
+/// What digits of a hash in a file's name are to the file.
+struct HashCheck {
+  bool is_right = false;
+  std::string note{};  ///< What is to say where they are not, and the name is nobody's promise.
+};
+
+/// Compares the digits of a hash in the name of a file, if it has any, with the file's own.
+///
+/// Errors  WeightsError if the name is that of published weights and they are wrong.
+inline HashCheck check_hash(const InputFile& file, const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  const std::string_view wanted = hash_in_name(name);
+  if (wanted.empty()) return {};
+  const bool is_published = published_as(name) != nullptr;
+  if (!is_published && file.size() > limits::hashed_bytes)
+    return {.note = fmt::format("the digits {} in its name were not compared with its SHA-256: it "
+                                "has {} bytes, more than {}",
+                                wanted, file.size(), limits::hashed_bytes)};
+  const std::string found = name_file_in_errors("read", path, [&] { return sha256_of(file); });
+  if (found.starts_with(wanted)) return {.is_right = true};
+  if (!is_published)
+    return {.note = fmt::format("the digits {} in its name are not those of its SHA-256, which is "
+                                "{}: they may be a commit's or a run's",
+                                wanted, found)};
+  throw WeightsError(fmt::format(
+      "mnv3: {} is not the file that its name promises: its SHA-256 should begin with {}, but is "
+      "{}. It is damaged or was changed: get it again from where it was published, or rename it, "
+      "or pass {{.verify_hash = false}}",
+      path.string(), wanted, found));
+}
+
+/// A weights file that was opened once: what was hashed is what is read.
+struct VerifiedFile {
+  CheckpointReader reader;
+  std::string note{};
+};
+
+/// Opens a weights file and, on request, compares the digits in its name. What it is, if it is no
+/// weights file, is said before any hash is calculated.
+inline VerifiedFile open_verified(const std::filesystem::path& path, bool verifies_hash) {
+  std::unique_ptr<InputFile> file = name_file_in_errors("read", path, [&] {
+    auto opened = std::make_unique<InputFile>(path);
+    // Nobody can change what is in our memory.
+    if (verifies_hash && published_as(path.string()) != nullptr) opened->hold(limits::held_bytes);
+    return opened;
+  });
+  const InputFile& same = *file;
+  VerifiedFile verified{CheckpointReader(std::move(file), path)};
+  if (verifies_hash) verified.note = check_hash(same, path).note;
+  return verified;
 }
 
 }  // namespace weights
@@ -55,21 +98,13 @@ inline std::string sha256_of(const std::filesystem::path& path) {
 /// Whether the name of the file carries digits of its SHA-256, as in
 /// `mobilenet_v3_large-8738ca79.pth` (see `hash_in_name`), and they are right.
 ///
-/// Errors  WeightsError if they are not, with both hashes, or if the file cannot be read.
+/// Errors  WeightsError, with both hashes, if they are not although the name is that of published
+///         weights, or if the file cannot be read.
 inline bool verify_hash(const std::filesystem::path& path) {
-  const std::string name = path.filename().string();
-  const std::string_view wanted = hash_in_name(name);
-  if (wanted.empty()) return false;
-  const std::string found =
-      weights::name_file_in_errors("read", path, [&] { return weights::sha256_of(path); });
-  if (!found.starts_with(wanted)) {
-    throw WeightsError(fmt::format(
-        "mnv3: {} is not the file that its name promises: its SHA-256 should begin with {}, but is "
-        "{}. It is damaged or was changed: get it again from where it was published. If those "
-        "digits are not a hash, rename the file or pass {{.verify_hash = false}}",
-        path.string(), wanted, found));
-  }
-  return true;
+  if (hash_in_name(path.filename().string()).empty()) return false;
+  const auto file = weights::name_file_in_errors(
+      "read", path, [&] { return std::make_unique<weights::InputFile>(path); });
+  return weights::check_hash(*file, path).is_right;
 }
 
 }  // namespace mnv3

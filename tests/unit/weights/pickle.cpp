@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <mnv3/weights/formats/pickle.hpp>
+#include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/formats/pickle_writer.hpp>
 
 #include <array>
@@ -33,7 +34,7 @@ std::int64_t integer_of(std::string_view body) {
   std::int64_t integer = 0;
   read_body(body, [&](const pickle::Value& value) {
     REQUIRE(value.kind == Kind::integer);
-    integer = value.integer;
+    integer = value.integer();
   });
   return integer;
 }
@@ -55,27 +56,27 @@ TEST_CASE("constants, numbers and texts of a pickle are read") {
   read_body("N", [](auto& value) { CHECK(value.kind == Kind::none); });
   read_body("\x88", [](auto& value) {
     CHECK(value.kind == Kind::boolean);
-    CHECK(value.integer == 1);
+    CHECK(value.integer() == 1);
   });
   read_body("\x89", [](auto& value) {
     CHECK(value.kind == Kind::boolean);
-    CHECK(value.integer == 0);
+    CHECK(value.integer() == 0);
   });
   read_body("G\x3f\xf8\0\0\0\0\0\0"sv, [](auto& value) {
     CHECK(value.kind == Kind::real);
-    CHECK(value.real == 1.5);
+    CHECK(value.real() == 1.5);
   });
   for (const std::string_view text :
        {"X\2\0\0\0ab"sv, "\x8c\2ab"sv, "\x8d\2\0\0\0\0\0\0\0ab"sv, "U\2ab"sv, "T\2\0\0\0ab"sv})
     read_body(text, [](auto& value) {
       CHECK(value.kind == Kind::text);
-      CHECK(value.text == "ab");
+      CHECK(value.text() == "ab");
     });
   for (const std::string_view bytes :
        {"C\2ab"sv, "B\2\0\0\0ab"sv, "\x8e\2\0\0\0\0\0\0\0ab"sv, "\x96\2\0\0\0\0\0\0\0ab"sv})
     read_body(bytes, [](auto& value) {
       CHECK(value.kind == Kind::bytes);
-      CHECK(value.text == "ab");
+      CHECK(value.text() == "ab");
     });
 }
 
@@ -102,30 +103,30 @@ TEST_CASE("containers of a pickle keep their items and the order of these") {
   for (const std::string_view tuple : {"K\1K\2\x86"sv, "(K\1K\2t"sv})
     read_body(tuple, [](auto& value) {
       CHECK(value.kind == Kind::tuple);
-      REQUIRE(value.items.size() == 2);
-      CHECK(value.items[0]->integer == 1);
-      CHECK(value.items[1]->integer == 2);
+      REQUIRE(value.items().size() == 2);
+      CHECK(value.items()[0]->integer() == 1);
+      CHECK(value.items()[1]->integer() == 2);
     });
   read_body(")", [](auto& value) { CHECK(value.kind == Kind::tuple); });
-  read_body("K\1\x85", [](auto& value) { CHECK(value.items.size() == 1); });
-  read_body("K\1K\2K\3\x87", [](auto& value) { CHECK(value.items.at(2)->integer == 3); });
+  read_body("K\1\x85", [](auto& value) { CHECK(value.items().size() == 1); });
+  read_body("K\1K\2K\3\x87", [](auto& value) { CHECK(value.items()[2]->integer() == 3); });
   for (const std::string_view list : {"]K\1aK\2a"sv, "](K\1K\2e"sv, "(K\1K\2l"sv})
     read_body(list, [](auto& value) {
       CHECK(value.kind == Kind::list);
-      REQUIRE(value.items.size() == 2);
-      CHECK(value.items[1]->integer == 2);
+      REQUIRE(value.items().size() == 2);
+      CHECK(value.items()[1]->integer() == 2);
     });
   for (const std::string_view dict : {"}K\1NsK\2Ns"sv, "}(K\1NK\2Nu"sv, "(K\1NK\2Nd"sv})
     read_body(dict, [](auto& value) {
       CHECK(value.kind == Kind::dict);
-      REQUIRE(value.items.size() == 4);
-      CHECK(value.items[0]->integer == 1);
-      CHECK(value.items[2]->integer == 2);
+      REQUIRE(value.items().size() == 4);
+      CHECK(value.items()[0]->integer() == 1);
+      CHECK(value.items()[2]->integer() == 2);
     });
   for (const std::string_view set : {"\x8f(K\1K\2\x90"sv, "(K\1K\2\x91"sv})
     read_body(set, [](auto& value) {
       CHECK(value.kind == Kind::set);
-      CHECK(value.items.size() == 2);
+      CHECK(value.items().size() == 2);
     });
 }
 
@@ -137,9 +138,9 @@ TEST_CASE("an OrderedDict is a dict however it was pickled, and its attributes a
   for (const std::string_view body : {written_by_python_3, written_by_python_2})
     read_body(body, [](auto& value) {
       CHECK(value.kind == Kind::dict);
-      REQUIRE(value.items.size() == 4);
-      CHECK(value.items[0]->text == "a");
-      CHECK(value.items[3]->integer == 2);
+      REQUIRE(value.items().size() == 4);
+      CHECK(value.items()[0]->text() == "a");
+      CHECK(value.items()[3]->integer() == 2);
     });
   read_body("ccollections\ndefaultdict\nc__builtin__\nint\n\x85R(U\1aK\1u",
             [](auto& value) { CHECK(value.kind == Kind::dict); });
@@ -153,20 +154,22 @@ TEST_CASE("functions and classes in a pickle are names only") {
     read_body(body, [](auto& value) {
       CHECK(value.kind == Kind::object);
       CHECK(value.is_call_of("os", "system"));
-      CHECK(pickle::dotted_name(*value.items[0]) == "os.system");
-      CHECK(value.items[1]->items.at(0)->text == "true");
+      CHECK(pickle::dotted_name(*value.items()[0]) == "os.system");
+      CHECK(value.items()[1]->items()[0]->text() == "true");
     });
   read_body("U\2idQ", [](auto& value) {
     CHECK(value.kind == Kind::persistent);
-    CHECK(value.items.at(0)->text == "id");
+    CHECK(value.items()[0]->text() == "id");
   });
 }
 
 TEST_CASE("the memo gives back what was put in, by any of its opcodes") {
   CHECK(integer_of("K\7q\x05"
                    "0h\x05") == 7);
-  CHECK(integer_of("K\7r\0\0\1\0"
-                   "0j\0\0\1\0"sv) == 7);
+  CHECK(integer_of("K\7r\x0a\0\0\0"
+                   "0j\x0a\0\0\0"sv) == 7);
+  CHECK(integer_of("K\1q\5K\7\x94"  // the second thing in the memo is number 1
+                   "0h\1") == 7);
   CHECK(integer_of("K\7\x94"
                    "0h\0"sv) == 7);
   CHECK(integer_of("K\7"
@@ -224,9 +227,67 @@ TEST_CASE("opcodes are refused on values that they do not fit") {
 }
 
 TEST_CASE("a pickle cannot ask for memory without end") {
-  constexpr std::size_t millions = 5'000'000;
-  CHECK(body_error(std::string(millions, ']')).starts_with("the pickle has too many values"));
-  CHECK(body_error("N" + std::string(millions, '\x94')).starts_with("the pickle has too many"));
+  namespace limits = mnv3::weights::limits;
+  CHECK(body_error(std::string(limits::values + 1, ']')).starts_with("the pickle has too many"));
+  CHECK(body_error(std::string(limits::values + 1, '(')).starts_with("the pickle has too many"));
+  CHECK(body_error("K\1r\xff\xff\xff\x7f"sv).starts_with("the pickle has an impossible memo"));
+  // Many small calls that copy one large list: more work than the pickle's size allows.
+  const std::string list = "ccollections\nOrderedDict\nq\2](" + [] {
+    std::string pairs;
+    for (int i = 0; i < 10'000; ++i) pairs += "NN\x86";
+    return pairs;
+  }() + "e\x85q\1";
+  std::string calls;
+  for (int i = 0; i < 10'000; ++i) calls += "h\2h\1R0";
+  CHECK(body_error(list + calls).starts_with("the pickle has too many values"));
+}
+
+TEST_CASE("a value that was used as it was cannot be changed afterwards") {
+  // In Python, the object has the attributes that the dict had then.
+  CHECK(body_error("cmodels\nNet\n)\x81}q\1bh\1U\1aNs").find("changes a value that it has used") !=
+        std::string::npos);
+  CHECK(body_error("ctorch._utils\nf\n]q\1\x85Rh\1Na").find("changes a value that it has used") !=
+        std::string::npos);
+  CHECK(body_error("cmodels\nNet\n)\x81}bNb").find("gives an object two states") !=
+        std::string::npos);
+  CHECK(body_error("cmodels\nf\n]q\1\x85R0h\1Na").empty());  // whatever f is, it is none of ours
+  // In Python, tensor[0] = 1, and tensor.set_(...).
+  CHECK(body_error("ctorch._utils\n_rebuild_tensor_v2\n)RK\2K\1s").find("changes a tensor") !=
+        std::string::npos);
+  CHECK(body_error("ctorch._utils\n_rebuild_tensor_v2\n)R(NNNNtb").find("changes a tensor") !=
+        std::string::npos);
+  CHECK(body_error("ctorch.nn.parameter\nParameter\n)R(\x88\x89}tb").empty());  // torch 0.3
+}
+
+TEST_CASE("a class makes an empty dict, whatever it is given; a call looks at it") {
+  for (const std::string_view made : {"ccollections\nOrderedDict\n(K\1K\2\x86l\x85\x81"sv,
+                                      "ccollections\ndefaultdict\nN}K\1K\2s\x86\x81"sv})
+    read_body(made, [](auto& value) { CHECK(value.items().empty()); });
+  for (const std::string_view made : {"ccollections\nOrderedDict\n}K\1K\2s\x85R"sv,
+                                      "ccollections\nOrderedDict\n((K\1K\2tt\x85R"sv,
+                                      "ccollections\ndefaultdict\nN}K\1K\2s\x86R"sv})
+    read_body(made, [](auto& value) {
+      REQUIRE(value.kind == Kind::dict);
+      CHECK(value.items().size() == 2);
+    });
+}
+
+TEST_CASE("what LibTorch's C++ notes about types is left out") {
+  read_body("ctorch.jit._pickle\nrestore_type_tag\n}q\1U\x11" "Dict[str, Tensor]\x86R"
+            "K\1K\2s",
+            [](auto& value) {
+              CHECK(value.kind == Kind::dict);
+              CHECK(value.items().size() == 2);
+            });
+  read_body("ctorch.jit._pickle\nbuild_intlist\n]K\1a\x85R",
+            [](auto& value) { CHECK(value.kind == Kind::list); });
+}
+
+TEST_CASE("an integer is the same however many bytes it has") {
+  CHECK(integer_of("\x8a\x0a\1\0\0\0\0\0\0\0\0\0"sv) == 1);
+  CHECK(integer_of("\x8a\x0a\xfe\xff\xff\xff\xff\xff\xff\xff\xff\xff"sv) == -2);
+  read_body("\x8a\x09\0\0\0\0\0\0\0\x80\0"sv,
+            [](auto& value) { CHECK(value.kind == Kind::big_integer); });
 }
 
 TEST_CASE("no damage to a pickle makes its reader misbehave") {
@@ -259,15 +320,15 @@ TEST_CASE("a written state dict is read back") {
   const std::string bytes = std::move(writer).finish();
   const pickle::Document document = pickle::read(bytes);
   REQUIRE(document.root->kind == Kind::dict);
-  REQUIRE(document.root->items.size() == 2);
-  CHECK(document.root->items[0]->text == "a");
-  const pickle::Value& call = *document.root->items[1];
+  REQUIRE(document.root->items().size() == 2);
+  CHECK(document.root->items()[0]->text() == "a");
+  const pickle::Value& call = *document.root->items()[1];
   CHECK(call.is_call_of("torch._utils", "_rebuild_tensor_v2"));
-  const auto& arguments = call.items[1]->items;
+  const auto arguments = call.items()[1]->items();
   REQUIRE(arguments.size() == 6);
-  const auto& storage = arguments[0]->items[0]->items;
+  const auto storage = arguments[0]->items()[0]->items();
   CHECK(storage[1]->is_global("torch", "HalfStorage"));
-  CHECK(storage[2]->text == "7");
-  CHECK(storage[4]->integer == sizes[0]);
-  CHECK(arguments[2]->items.at(0)->integer == sizes[0]);
+  CHECK(storage[2]->text() == "7");
+  CHECK(storage[4]->integer() == sizes[0]);
+  CHECK(arguments[2]->items()[0]->integer() == sizes[0]);
 }

@@ -255,7 +255,7 @@ TEST_CASE("untyped storages, which newer torch writes, are read by the tensor's 
   CHECK(error_of_file(file("K\5", "ctorch\nint16\n")) ==
         "tensor 'w' reaches beyond the end of its storage");
   CHECK(error_of_file(file("K\6", "ctorch\nfloat8_e5m2\n")) ==
-        "tensor 'w' is of a dtype that is not supported (torch.float8_e5m2)");
+        "tensor 'w' cannot be read: it is float8_e5m2");
 }
 
 TEST_CASE("what is not a file says so") {
@@ -279,7 +279,7 @@ TEST_CASE("what is not a file says so") {
 }
 
 TEST_CASE("files of other kinds are named, with what to do") {
-  CHECK(error_of_file("") == "it is empty");
+  CHECK(error_of_file("").starts_with("it is empty"));
   CHECK(error_of_file("\x80\x02\x8a\x0al\xfc\x9c").starts_with("it is a Python pickle"));
   CHECK(error_of_file("\x80\x04\x95junk").starts_with("it is a Python pickle"));
   CHECK(error_of_file("\x89HDF\r\n\x1a\n").starts_with("it is an HDF5 file"));
@@ -288,7 +288,7 @@ TEST_CASE("files of other kinds are named, with what to do") {
   CHECK(error_of_file("version https://git-lfs.github.com/spec/v1\n")
             .starts_with("it is a Git LFS pointer"));
   CHECK(error_of_file("\n <!DOCTYPE html>").starts_with("it is a web page"));
-  CHECK(error_of_file("hello").starts_with("it is none of: a zip archive"));
+  CHECK(error_of_file("hello") == "it is a text, not weights. It begins: \"hello\"");
   CHECK(error_of_file("\x80").starts_with("it is none of: a zip archive"));
 }
 
@@ -330,11 +330,14 @@ TEST_CASE("a file without tensors says what is in it instead") {
 
 TEST_CASE("tensors of kinds that are not supported are refused by name") {
   CHECK(error_of_pickle("}U\1wctorch._utils\n_rebuild_qtensor\n)Rs") ==
-        "tensor 'w' is of a kind that is not supported (torch._utils._rebuild_qtensor)");
+        "tensor 'w' cannot be read: it is quantized");
+  CHECK(error_of_pickle("}U\1wctorch._utils\n_rebuild_new_kind\n)Rs") ==
+        "tensor 'w' cannot be read: it is of a kind that is not known "
+        "(torch._utils._rebuild_new_kind)");
   CHECK(error_of_file(files::zip({{"data.pkl", pickle_of({1}, {1}, 1, "ComplexFloatStorage")}})) ==
-        "tensor 'w' is of a dtype that is not supported (torch.ComplexFloatStorage)");
+        "tensor 'w' cannot be read: it is complex64");
   CHECK(error_of_pickle("}(U\1w" + good_tensor + "U\1w" + good_tensor + "u") ==
-        "tensor 'w' is there twice");
+        "a dict in it has the key 'w' twice");
   CHECK(error_of_pickle("}(U\3a.b" + good_tensor + "U\1a}U\1b" + good_tensor + "su") ==
         "tensor 'a.b' is there twice");
 }
@@ -363,8 +366,6 @@ TEST_CASE("calls that torch does not write are refused") {
   CHECK(tensor("(U\7storagectorch.storage\nUntypedStorage\nU\1"
                "0U\3cpuK\6tQ"sv,
                "K\0K\6\x85K\1\x85"sv) == "tensor 'w' has no dtype");
-  CHECK(error_of_pickle("}U\1wctorch._utils\n_rebuild_parameter\n)Rs") ==
-        "tensor 'w' has too few values");
 }
 
 TEST_CASE("a tensor must lie within its storage, and the storage within the file") {
@@ -451,10 +452,13 @@ TEST_CASE("a changed entry cannot make the reader leave the storage") {
 }
 
 TEST_CASE("values that contain themselves, or each other many times, are refused") {
-  CHECK(error_of_pickle("]q\1h\1a") == "its values nest without end");
-  CHECK(error_of_pickle("}q\1U\1ah\1s") == "its values nest without end");
-  CHECK(error_of_pickle("ctorch._tensor\n_rebuild_from_type_v2\nq\1(h\1h\1]q\2h\1ah\1ah\2atR") ==
-        "its values nest without end");
+  CHECK(error_of_pickle("]q\1h\1a").starts_with("there are no tensors in it"));
+  CHECK(error_of_pickle("]q\1(h\1" + good_tensor + "e") == "its values nest without end");
+  CHECK(error_of_pickle("}q\1(U\1ah\1U\1b" + good_tensor + "u") == "its values nest without end");
+  std::string wrapped = "ctorch._utils\n_rebuild_tensor_v2\n(NNNNt";
+  for (int i = 0; i < 70; ++i)
+    wrapped = "ctorch._tensor\n_rebuild_from_type_v2\n(" + wrapped + "\x86N";
+  CHECK_FALSE(error_of_pickle(wrapped + "R").empty());
   std::string deep = good_tensor;
   for (int i = 0; i < 70; ++i) deep = "]" + deep + "a";
   CHECK(error_of_pickle(deep) == "its values nest without end");

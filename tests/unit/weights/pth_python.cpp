@@ -184,8 +184,8 @@ open(sys.argv[1] + '/short.pth', 'wb').write(data[:-1000])
   CHECK(
       error_of(folder / "in_dict.pth").find("but an object of class torch.nn.modules.container.") !=
       std::string::npos);
-  CHECK(error_of(folder / "complex.pth").find("torch.ComplexFloatStorage") != std::string::npos);
-  CHECK(error_of(folder / "sparse.pth").find("_rebuild_sparse_tensor") != std::string::npos);
+  CHECK(error_of(folder / "complex.pth").find("it is complex64") != std::string::npos);
+  CHECK(error_of(folder / "sparse.pth").find("it is sparse") != std::string::npos);
   CHECK(error_of(folder / "short.pth").find("damaged or ends too early") != std::string::npos);
 }
 

@@ -82,39 +82,64 @@ TEST_CASE("a file whose name has digits of its hash is verified") {
   CHECK(mnv3::verify_hash(folder / "abc-ba7816bf.pth"));
   files::write(folder / ("abc-" + vectors[1].second + ".bin"), "abc");
   CHECK(mnv3::verify_hash(folder / ("abc-" + vectors[1].second + ".bin")));
+  // Other digits are no promise; those of published weights are.
   files::write(folder / "large-a495991b.pth", "");
-  CHECK(contains(files::error_of([&] { mnv3::verify_hash(folder / "large-a495991b.pth"); }),
-                 "should begin with a495991b, but is " + vectors[0].second));
+  CHECK_FALSE(mnv3::verify_hash(folder / "large-a495991b.pth"));
+  const auto published = folder / "mobilenet_v3_large-8738ca79.pth";
+  files::write(published, "");
+  CHECK(contains(files::error_of([&] { mnv3::verify_hash(published); }),
+                 "should begin with 8738ca79, but is " + vectors[0].second));
 
   CHECK_FALSE(mnv3::verify_hash(folder / "there is no such file.pth"));
   CHECK(contains(files::error_of([&] { mnv3::verify_hash(folder / "none-ba7816bf.pth"); }),
-                 "none-ba7816bf.pth: No such file or directory"));
+                 "none-ba7816bf.pth: there is no such file"));
   std::filesystem::create_directory(folder / "d-ba7816bf.pth");
   CHECK(contains(files::error_of([&] { mnv3::verify_hash(folder / "d-ba7816bf.pth"); }),
-                 "it is not a regular file"));
+                 "it is a directory"));
   REQUIRE(::mkfifo((folder / "p-ba7816bf.pth").c_str(), 0600) == 0);
   CHECK(contains(files::error_of([&] { mnv3::verify_hash(folder / "p-ba7816bf.pth"); }),
                  "it is not a regular file"));
 }
 
-TEST_CASE("load refuses a file that is not what its name promises, unless told not to look") {
+TEST_CASE("load refuses a published name's other content, and notes the digits of one's own") {
   const files::TemporaryFolder folder;
   using Net = mnv3::MobileNetV3<mnv3::SmallArch, mnv3::taps<mnv3::after<1>>>;
   Net saved, net;
   mnv3::save(saved, folder / "net.pth");
-  const std::string hash = mnv3::weights::sha256_of(folder / "net.pth");
-  const auto good = folder / ("net-" + hash.substr(0, 8) + ".pth");
-  const auto bad = folder / "net-0123456f.pth";
-  std::filesystem::copy_file(folder / "net.pth", good);
-  std::filesystem::copy_file(folder / "net.pth", bad);
+  const std::string hash = mnv3::weights::sha256_of(mnv3::weights::InputFile(folder / "net.pth"));
+  const auto copy_as = [&](const std::string& name) {
+    std::filesystem::copy_file(folder / "net.pth", folder / name);
+    return folder / name;
+  };
+  const auto good = copy_as("net-" + hash.substr(0, 8) + ".pth");
+  const auto bad = copy_as("mobilenet_v3_small-047dcff4.pth");
+  const auto own = copy_as("net-0123456f.pth");
 
   const torch::Tensor before = net->features->at<0>().conv->weight.detach().clone();
   const std::string message = files::error_of([&] { mnv3::load(net, bad); });
   CHECK(contains(message, bad.string()));
-  CHECK(contains(message, "should begin with 0123456f, but is " + hash));
+  CHECK(contains(message, "should begin with 047dcff4, but is " + hash));
   CHECK(contains(message, "{.verify_hash = false}"));
   CHECK(torch::equal(net->features->at<0>().conv->weight, before));
-  CHECK_NOTHROW(mnv3::load(net, good));
+  CHECK(mnv3::load(net, good).notes.empty());
   CHECK(torch::equal(net->features->at<0>().conv->weight, saved->features->at<0>().conv->weight));
-  CHECK_NOTHROW(mnv3::load(net, bad, {.verify_hash = false}));
+  CHECK(mnv3::load(net, bad, {.verify_hash = false}).notes.empty());
+  const std::vector<std::string> notes = mnv3::load(net, own).notes;
+  REQUIRE(notes.size() == 1);
+  CHECK(contains(notes[0], "the digits 0123456f in its name are not those of its SHA-256"));
+  CHECK(contains(notes[0], hash));
+}
+
+TEST_CASE("what a file under a published name is, is said before any hash") {
+  const files::TemporaryFolder folder;
+  const auto path = folder / "mobilenet_v3_large-8738ca79.pth";
+  mnv3::MobileNetV3<mnv3::LargeArch, mnv3::taps<mnv3::after<1>>> net;
+  const auto said = [&](std::string_view content) {
+    files::write(path, content);
+    return files::error_of([&] { mnv3::load(net, path); });
+  };
+  CHECK(contains(said("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+                 "Git LFS pointer"));
+  CHECK(contains(said("<!DOCTYPE html><html>"), "web page"));
+  CHECK(contains(said(""), "it is empty"));
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -49,15 +50,15 @@ bool contains(const std::string& text, std::string_view part) {
 
 TEST_CASE("check sums are those of zip archives, whichever way they are calculated") {
   using namespace mnv3::weights;
-  CHECK(crc32(0, "123456789", 9) == 0xcbf43926);  // the check value that catalogues of CRCs give
-  CHECK(crc32(0, "", 0) == 0);
+  CHECK(mnv3::weights::crc32(0, "123456789", 9) == 0xcbf43926);  // the check value that catalogues of CRCs give
+  CHECK(mnv3::weights::crc32(0, "", 0) == 0);
   std::string bytes;
   for (int i = 0; i < 1000; ++i) bytes += static_cast<char>(i * i >> 3);
   const auto* const data = reinterpret_cast<const unsigned char*>(bytes.data());
   for (std::size_t size = 0; size < 300; ++size)
     for (const std::size_t begin : {0, 1, 7}) {
-      const std::uint32_t before = crc32(0, data, begin);
-      const std::uint32_t whole = crc32(before, data + begin, size);
+      const std::uint32_t before = mnv3::weights::crc32(0, data, begin);
+      const std::uint32_t whole = mnv3::weights::crc32(before, data + begin, size);
       CHECK(whole == ~crc32_by_tables(~before, data + begin, size));
       std::uint32_t bit_by_bit = ~before;
       for (std::size_t i = begin; i < begin + size; ++i) {
@@ -92,7 +93,12 @@ TEST_CASE("a comment after an archive does not hide it") {
   Archive zip{{{"a/first", "hello"}}};
   zip.comment = std::string(5000, 'c');
   CHECK(error_of(zip.bytes()).empty());
+  // torch takes the last of them for the end, Python's zipfile perhaps another.
   zip.comment = "PK\5\6 is how a directory ends, but not here: "s + std::string(30, '\0');
+  CHECK(contains(error_of(zip.bytes()), "what looks like its directory's end is none"));
+  zip.comment = Archive{{{"a/first", "other"}}}.bytes();  // so that its end has a comment of its own
+  CHECK_FALSE(error_of(zip.bytes()).empty());
+  zip.comment = "PK\5\6";  // too short for one
   CHECK(error_of(zip.bytes()).empty());
 }
 
@@ -118,6 +124,10 @@ TEST_CASE("records of kinds that nobody needs are refused by name") {
   refuses("is in another part", [](Record& r) { r.disk = 1; });
   CHECK(contains(error_of_changed([](Record& r) { r.name = "a/first"; }),
                  "there are two records 'a/first'"));
+  // torch finds either under either name.
+  CHECK(contains(error_of_changed([](Record& r) { r.name = "A/fIrst"; }),
+                 "there are two records 'A/fIrst'"));
+  CHECK(error_of_changed([](Record& r) { r.name = "\xc3\x84"; }).empty());
 }
 
 TEST_CASE("sizes that do not fit each other or the file are refused") {
@@ -210,8 +220,9 @@ TEST_CASE("no byte of an archive can be changed so that its reader gives other v
 TEST_CASE("what Python compresses is unpacked") {
   // zlib.compressobj(wbits=-15, level=9): 'hello hello hello', fixed codes; then all bytes stored.
   const auto unpack = [](std::string_view packed, std::size_t size) {
+    const InputFile file(std::as_bytes(std::span(packed)));
     std::string bytes(size, '?');
-    mnv3::weights::inflate(packed, bytes.data(), bytes.size());
+    mnv3::weights::inflate(file, 0, packed.size(), bytes.data(), bytes.size());
     return bytes;
   };
   const std::string hello = "\xcb\x48\xcd\xc9\xc9\x57\xc8\x40\x90\x00"s;
@@ -229,4 +240,17 @@ TEST_CASE("what Python compresses is unpacked") {
                   mnv3::WeightsError);                                  // its size
   CHECK_THROWS_AS(unpack("\x4b\x02\x42\0"s, 300), mnv3::WeightsError);  // too short
   CHECK_THROWS_AS(unpack("", 0), mnv3::WeightsError);
+  CHECK_THROWS_AS(unpack(hello + "x", 17), mnv3::WeightsError);  // more than it
+  // Longer than what is read and written at a time: 300 blocks of 65535 bytes as they are.
+  std::string stored, large;
+  for (int block = 0; block < 300; ++block) {
+    const std::string bytes(65535, static_cast<char>(block));
+    stored += (block == 299 ? "\1"s : "\0"s) + "\xff\xff\0\0"s + bytes;
+    large += bytes;
+  }
+  CHECK(unpack(stored, large.size()) == large);
+  CHECK_THROWS_AS(unpack(stored, large.size() - 1), mnv3::WeightsError);
+  CHECK_THROWS_AS(unpack(stored, large.size() + 1), mnv3::WeightsError);
+  CHECK_THROWS_AS(unpack(std::string_view(stored).substr(0, 1 << 20), large.size()),
+                  mnv3::WeightsError);
 }

@@ -5,7 +5,10 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
+#include <memory>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -14,30 +17,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <mnv3/weights/bytes/file_descriptor.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3::weights {
 
-/// A file of which parts are read. What is asked for must lie within the size that it had when it
-/// was opened, so that no number in the file can make us allocate more than the file has.
+/// Bytes of which parts are read: an open file, or memory. What is asked for must lie within the
+/// size that they had when it was opened.
 ///
 /// Errors  WeightsError, without the file's name.
 class InputFile {
  public:
+  /// Opens a regular file. It is opened once and then asked what it is, so that nobody can put
+  /// something else in its place in between, and without waiting for a pipe's other end.
   explicit InputFile(const std::filesystem::path& path) {
-    std::error_code error;
-    const auto status = std::filesystem::status(path, error);
-    // Asked before opening it, because opening a pipe would wait for its other end.
-    if (status.type() == std::filesystem::file_type::not_found)
-      throw WeightsError("there is no such file");
-    if (std::filesystem::is_directory(status)) throw WeightsError("it is a directory");
-    if (error) throw WeightsError(error.message());
-    if (!std::filesystem::is_regular_file(status)) throw WeightsError("it is not a regular file");
-    take(FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)));
+    take(FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)));
   }
 
+  /// Takes over a regular file that is open.
   explicit InputFile(FileDescriptor file) { take(std::move(file)); }
+
+  /// The caller's memory, which must outlive this. It is not copied.
+  explicit InputFile(std::span<const std::byte> bytes)
+      : memory_(bytes.data()), size_(bytes.size()) {}
+
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
 
   std::uint64_t size() const { return size_; }
 
@@ -52,6 +59,58 @@ class InputFile {
   /// Copies exactly `size` bytes from there. Safe to call from several threads.
   void read(std::uint64_t begin, void* to, std::size_t size) const {
     if (!has(begin, size)) throw WeightsError("it ends too early. Copy or download it again");
+    if (size == 0) return;
+    if (memory_ != nullptr)
+      std::memcpy(to, memory_ + begin, size);
+    else
+      read_from_disk(begin, to, size);
+    bytes_read_ += size;
+  }
+
+  /// Those bytes, of which there may be `at_most`.
+  std::string read(std::uint64_t begin, std::uint64_t size, std::uint64_t at_most) const {
+    if (!has(begin, size)) throw WeightsError("it ends too early. Copy or download it again");
+    if (size > at_most)
+      throw WeightsError(fmt::format("a part of it has {} bytes, more than {}", size, at_most));
+    std::string bytes(static_cast<std::size_t>(size), '\0');
+    read(begin, bytes.data(), bytes.size());
+    return bytes;
+  }
+
+  /// Reads all of it into memory and from then on serves that: what is hashed is then what is
+  /// loaded, whatever becomes of the file. Not while others read.
+  void hold(std::uint64_t at_most) {
+    if (memory_ != nullptr) return;
+    if (size_ > at_most)
+      throw WeightsError(
+          fmt::format("it has {} bytes, more than the {} that may be held in memory", size_,
+                      at_most));
+    const auto size = static_cast<std::size_t>(size_);
+    // One more, since a null pointer means that nothing is held.
+    auto held = std::make_unique_for_overwrite<std::byte[]>(size + 1);
+    read_from_disk(0, held.get(), size);
+    held_ = std::move(held);
+    memory_ = held_.get();
+    file_ = FileDescriptor();
+  }
+
+ private:
+  [[noreturn]] static void fail(int error) {
+    if (error == ENOENT || error == ENOTDIR) throw WeightsError("there is no such file");
+    if (error == ENXIO) throw WeightsError("it is not a regular file");  // a socket
+    throw WeightsError(std::generic_category().message(error));
+  }
+
+  void take(FileDescriptor file) {
+    struct stat info {};
+    if (!file || ::fstat(file.get(), &info) != 0) fail(errno);
+    if (S_ISDIR(info.st_mode)) throw WeightsError("it is a directory");
+    if (!S_ISREG(info.st_mode)) throw WeightsError("it is not a regular file");
+    file_ = std::move(file);
+    size_ = static_cast<std::uint64_t>(info.st_size);
+  }
+
+  void read_from_disk(std::uint64_t begin, void* to, std::size_t size) const {
     auto* out = static_cast<char*>(to);
     while (size > 0) {
       const ssize_t count = ::pread(file_.get(), out, size, static_cast<off_t>(begin));
@@ -61,30 +120,12 @@ class InputFile {
       out += count;
       begin += static_cast<std::uint64_t>(count);
       size -= static_cast<std::size_t>(count);
-      bytes_read_ += static_cast<std::uint64_t>(count);
     }
   }
 
-  std::string read(std::uint64_t begin, std::uint64_t size) const {
-    if (!has(begin, size)) throw WeightsError("it ends too early. Copy or download it again");
-    std::string bytes(static_cast<std::size_t>(size), '\0');
-    read(begin, bytes.data(), bytes.size());
-    return bytes;
-  }
-
- private:
-  [[noreturn]] static void fail(int error) {
-    throw WeightsError(std::generic_category().message(error));
-  }
-
-  void take(FileDescriptor file) {
-    struct stat info {};
-    if (!file || ::fstat(file.get(), &info) != 0) fail(errno);
-    file_ = std::move(file);
-    size_ = static_cast<std::uint64_t>(info.st_size);
-  }
-
   FileDescriptor file_;
+  std::unique_ptr<std::byte[]> held_;
+  const std::byte* memory_ = nullptr;
   std::uint64_t size_ = 0;
   mutable std::atomic<std::uint64_t> bytes_read_{0};
 };

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,52 +13,20 @@
 
 #include <fmt/format.h>
 
-#include <mnv3/weights/bytes/crc32.hpp>
-#include <mnv3/weights/bytes/inflate.hpp>
 #include <mnv3/weights/bytes/input_file.hpp>
+#include <mnv3/weights/bytes/limits.hpp>
+#include <mnv3/weights/bytes/little_endian.hpp>
+#include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/zip_record.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3::weights {
-
-/// One file in a zip archive, as the archive's directory describes it.
-struct ZipRecord {
-  std::string name;
-  std::uint64_t header = 0;  ///< Position of its own header, which its bytes follow.
-  std::uint64_t end = 0;     ///< They end here at the latest: the next header, or the directory.
-  std::uint64_t stored = 0;  ///< How many bytes the archive has of it.
-  std::uint64_t bytes = 0;   ///< How many it has.
-  std::uint32_t crc = 0;
-  bool is_deflated = false;
-};
-
-/// Reads numbers from bytes, and never past their end.
-class LittleEndian {
- public:
-  explicit LittleEndian(std::string_view bytes) : bytes_(bytes) {}
-
-  template <class Integer>
-  Integer number() {
-    Integer value;
-    std::memcpy(&value, take(sizeof value).data(), sizeof value);
-    return value;
-  }
-  std::string_view take(std::size_t count) {
-    if (count > bytes_.size()) throw WeightsError("the zip archive's directory is damaged");
-    const std::string_view taken = bytes_.substr(0, count);
-    bytes_.remove_prefix(count);
-    return taken;
-  }
-  std::size_t size() const { return bytes_.size(); }
-
- private:
-  std::string_view bytes_;
-};
 
 /// The directory of a zip archive. It is read by our own code, because LibTorch's reader takes
 /// sizes from the file unchecked, allocates that much, and does not look at check sums.
 ///
 /// Everything is looked at that could make two readers see two different archives in one file:
-/// records that overlap or have one name, a directory that is not where the file ends, links, paths
+/// records that overlap or have one name (but for case), a directory that is not where the file ends, links, paths
 /// to somewhere else. A record's own header is read with the record, so that what is not needed is
 /// not touched.
 ///
@@ -68,8 +36,9 @@ class ZipDirectory {
  public:
   explicit ZipDirectory(const InputFile& file) {
     const Extent extent = find_directory(file);
-    read_records(file.read(extent.begin, extent.size), extent.count);
+    read_records(file.read(extent.begin, extent.size, limits::directory_bytes), extent.count);
     check_extents(extent.begin);
+    lower_names_.clear();
   }
 
   /// The record of that name, or null.
@@ -90,9 +59,7 @@ class ZipDirectory {
   static constexpr std::uint64_t end_size = 22;
   static constexpr std::uint64_t locator_size = 20;  // of the 64-bit end, which stands before it
   static constexpr std::uint64_t end64_size = 56;
-  static constexpr std::uint64_t local_size = 30;
   static constexpr std::uint64_t central_size = 46;
-  static constexpr std::uint64_t max_records = 1 << 16;  // some hundred is usual
 
   [[noreturn]] static void fail_damaged(std::string_view what) {
     throw WeightsError(fmt::format(
@@ -101,18 +68,21 @@ class ZipDirectory {
   }
 
   static Extent find_directory(const InputFile& file) {
-    // The last thing in the file, but for a comment, which torch does not write.
+    // The last thing in the file, but for a comment, which torch does not write. The first read is
+    // enough where there is none.
     for (const std::uint64_t comment : {0U, 0xffffU}) {
       const std::uint64_t tail_size = std::min(file.size(), end_size + comment);
-      const std::string tail = file.read(file.size() - tail_size, tail_size);
-      for (std::size_t at = tail.rfind("PK\5\6"); at != tail.npos;
-           at = at == 0 ? tail.npos : tail.rfind("PK\5\6", at - 1)) {
-        if (tail.size() - at < end_size) continue;
-        LittleEndian numbers(std::string_view(tail).substr(at));
-        numbers.take(20);
-        if (numbers.number<std::uint16_t>() == numbers.size())
-          return read_end(file, file.size() - tail.size() + at, std::string_view(tail).substr(at));
-      }
+      const std::string tail = file.read(file.size() - tail_size, tail_size, tail_size);
+      if (tail.size() < end_size) break;
+      const std::size_t at = tail.rfind("PK\5\6", tail.size() - end_size);
+      if (at == tail.npos) continue;
+      // torch takes the last one for it, whatever it says about the comment; Python's zipfile does
+      // so, too, but for a directory without comment. Only what all agree on is good.
+      LittleEndian numbers(std::string_view(tail).substr(at));
+      numbers.take(20);
+      if (numbers.number<std::uint16_t>() != numbers.size())
+        fail_damaged("what looks like its directory's end is none");
+      return read_end(file, file.size() - tail.size() + at, std::string_view(tail).substr(at));
     }
     fail_damaged("it has no directory");
   }
@@ -127,7 +97,7 @@ class ZipDirectory {
     const auto begin = numbers.number<std::uint32_t>();
     Extent extent{begin, size, count};
     if (position >= locator_size) {
-      const std::string locator = file.read(position - locator_size, locator_size);
+      const std::string locator = file.read(position - locator_size, locator_size, locator_size);
       if (locator.starts_with("PK\6\7")) {
         const Extent extent64 = read_end64(file, position, locator);
         // The old numbers are the same, or say that they are too small.
@@ -144,7 +114,7 @@ class ZipDirectory {
     if (disks != 0 || count_here != count) throw WeightsError("it is a part of a zip archive");
     if (extent.begin > position || extent.size != position - extent.begin)
       fail_damaged("its directory does not end where the file does");
-    if (extent.count > max_records || extent.count > extent.size / central_size)
+    if (extent.count > limits::records || extent.count > extent.size / central_size)
       fail_damaged("its directory cannot have that many records");
     return extent;
   }
@@ -156,7 +126,7 @@ class ZipDirectory {
     const auto disks = place.number<std::uint32_t>();
     if (end < locator_size + end64_size || position != end - locator_size - end64_size || disks > 1)
       fail_damaged("its 64-bit directory is not where it should be");
-    const std::string bytes = file.read(position, end64_size);
+    const std::string bytes = file.read(position, end64_size, end64_size);
     LittleEndian numbers(bytes);
     if (numbers.take(4) != "PK\6\6" || numbers.number<std::uint64_t>() != end64_size - 12)
       fail_damaged("its 64-bit directory is not where it should be");
@@ -210,16 +180,24 @@ class ZipDirectory {
     record.is_deflated = method == 8;
     if (!record.is_deflated && record.stored != record.bytes)
       refuse("is not compressed and has two sizes");
-    if (record.is_deflated && record.bytes / max_inflation > record.stored)
+    if (record.is_deflated && record.bytes / limits::inflation > record.stored)
       refuse("is compressed to less than is possible");
     constexpr unsigned unix_writer = 3, file_kind = 0170000, symlink = 0120000;
     if (writer >> 8 == unix_writer && (attributes >> 16 & file_kind) == symlink)
       refuse("is a symbolic link");
     if (disk != 0) refuse("is in another part of the archive");
     std::string name = record.name;
-    if (!records_.try_emplace(std::move(name), std::move(record)).second)
-      throw WeightsError(
-          fmt::format("there are two records '{}'", printable(std::string(record.name))));
+    // torch's reader takes "A" for "a".
+    if (!lower_names_.insert(lower(name)).second)
+      throw WeightsError(fmt::format("there are two records '{}'", printable(name)));
+    records_.emplace(std::move(name), std::move(record));
+  }
+
+  static std::string lower(std::string_view name) {
+    std::string text(name);
+    for (char& c : text)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return text;
   }
 
   /// Nothing is ever unpacked to a path. Still, no honest archive has such names.
@@ -262,7 +240,7 @@ class ZipDirectory {
     for (auto it = by_position.rbegin(); it != by_position.rend(); ++it) {
       ZipRecord& record = **it;
       record.end = end;
-      const std::uint64_t header = local_size + record.name.size();
+      const std::uint64_t header = ZipRecord::header_bytes + record.name.size();
       if (record.header > end || end - record.header < header ||
           record.stored > end - record.header - header)
         throw WeightsError(fmt::format(
@@ -272,65 +250,8 @@ class ZipDirectory {
     }
   }
 
- public:
-  /// A name that is fit to print.
-  static std::string printable(std::string_view name) {
-    std::string text;
-    for (const char c : name.substr(0, 200))
-      text += static_cast<unsigned char>(c) < ' ' || c == '\x7f' ? '?' : c;
-    return text;
-  }
-
-  /// Where in the file the record's bytes begin. Reads its own header, which must agree.
-  static std::uint64_t data_of(const InputFile& file, const ZipRecord& record) {
-    const std::string bytes = file.read(record.header, local_size + record.name.size());
-    LittleEndian numbers(bytes);
-    const bool has_signature = numbers.take(4) == "PK\3\4";
-    numbers.take(2);  // version
-    const auto flags = numbers.number<std::uint16_t>();
-    const auto method = numbers.number<std::uint16_t>();
-    numbers.take(16);  // time, check sum and sizes: the directory's count
-    const auto name_size = numbers.number<std::uint16_t>();
-    const auto extra_size = numbers.number<std::uint16_t>();
-    if (!has_signature || (flags & 1) != 0 || method != (record.is_deflated ? 8 : 0) ||
-        name_size != record.name.size() || numbers.take(name_size) != record.name)
-      throw WeightsError(
-          fmt::format("record '{}' is not where the directory says. Copy or download it again",
-                      printable(record.name)));
-    const std::uint64_t begin = record.header + bytes.size() + extra_size;
-    if (begin > record.end || record.stored > record.end - begin)
-      throw WeightsError(fmt::format(
-          "record '{}' overlaps what follows it: the archive is damaged or was made to deceive",
-          printable(record.name)));
-    return begin;
-  }
-
- private:
   std::map<std::string, ZipRecord, std::less<>> records_;
+  std::set<std::string> lower_names_;
 };
-
-/// Checks the sum of what was read of a record. 0 is none: torch can be told not to calculate them.
-inline void check_crc(const ZipRecord& record, std::uint32_t crc) {
-  if (record.crc != 0 && record.crc != crc)
-    throw WeightsError(fmt::format(
-        "record '{}' is damaged: its check sum is {:08x}, not {:08x}. Copy or download it again",
-        ZipDirectory::printable(record.name), crc, record.crc));
-}
-
-/// A record as a whole, unpacked and checked. Its size, at most `at_most`, is checked first.
-inline std::string read_record(const InputFile& file, const ZipRecord& record,
-                               std::uint64_t at_most) {
-  if (record.bytes > at_most)
-    throw WeightsError(fmt::format("record '{}' has {} bytes, which is absurd",
-                                   ZipDirectory::printable(record.name), record.bytes));
-  std::string bytes = file.read(ZipDirectory::data_of(file, record), record.stored);
-  if (record.is_deflated) {
-    std::string unpacked(static_cast<std::size_t>(record.bytes), '\0');
-    inflate(bytes, unpacked.data(), unpacked.size());
-    bytes = std::move(unpacked);
-  }
-  check_crc(record, crc32(0, bytes.data(), bytes.size()));
-  return bytes;
-}
 
 }  // namespace mnv3::weights

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include <mnv3/weights/bytes/zip.hpp>
+#include <mnv3/weights/bytes/zip_record.hpp>
 #include <mnv3/weights/formats/tensor_entry.hpp>
 
 namespace mnv3 {
@@ -39,10 +39,10 @@ namespace weights {
 
 /// Bytes that one or several tensors are made of.
 struct Storage {
-  std::string name;                   ///< For errors.
+  std::string name;                   ///< For errors; fit to print.
   std::uint64_t bytes = 0;            ///< What its tensors may use of it.
   std::uint64_t begin = 0;            ///< Position in the file, unless it is
-  std::optional<ZipRecord> record{};  ///< a record of an archive.
+  std::optional<ZipRecord> record{};  ///< a record of an archive, whose header is yet to be read.
 };
 
 /// What is in a weights file: every tensor's name, type and place, but no values.
@@ -52,9 +52,6 @@ struct Checkpoint {
   std::vector<Storage> storages{};
   std::size_t skipped_values = 0;  ///< Values that are no tensors.
 };
-
-/// Some hundred are usual; it bounds the memory that a small file can ask for.
-inline constexpr std::size_t max_tensors = 1 << 16;
 
 }  // namespace weights
 

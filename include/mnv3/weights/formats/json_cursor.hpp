@@ -60,14 +60,15 @@ class JsonCursor {
   std::string text() {
     expect('"');
     std::string value;
-    for (char c = next(); c != '"'; c = next()) {
-      if (static_cast<unsigned char>(c) < ' ') fail("has a control character in a text");
-      if (c == '\\')
-        escape(value);
-      else
-        value += c;
+    while (true) {
+      const std::size_t begin = at_;
+      char c = next();
+      for (; c != '"' && c != '\\'; c = next())
+        if (static_cast<unsigned char>(c) < ' ') fail("has a control character in a text");
+      value += text_.substr(begin, at_ - 1 - begin);
+      if (c == '"') return value;
+      escape(value);
     }
-    return value;
   }
 
   /// Nothing but space may be left.

@@ -124,6 +124,9 @@ class Cursor {
     if (length > bytes_.size() - at_) throw EndsTooEarly(describe("ends too early"));
   }
 
+  /// How many there are.
+  std::size_t size() const { return bytes_.size(); }
+
   /// How many bytes have been taken.
   std::size_t position() const { return at_; }
 

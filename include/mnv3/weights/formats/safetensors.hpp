@@ -4,16 +4,17 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
-#include <unordered_set>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include <mnv3/weights/bytes/input_file.hpp>
+#include <mnv3/weights/bytes/limits.hpp>
+#include <mnv3/weights/bytes/printable.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
 #include <mnv3/weights/formats/dtype.hpp>
@@ -29,12 +30,18 @@ class SafetensorsHeader {
   /// @param size   How many bytes there are of them.
   SafetensorsHeader(std::string_view header, std::uint64_t begin, std::uint64_t size)
       : in_(header), begin_(begin), size_(size) {
+    if (!header.starts_with('{')) in_.fail("does not begin with '{'");
+    if (!is_utf8(header)) in_.fail("is not UTF-8");
     in_.expect('{');
     in_.items('}', [this] {
       std::string name = in_.text();
       in_.expect(':');
+      names_bytes_ += name.size();
+      if (name.size() > limits::name_bytes || names_bytes_ > limits::names_bytes)
+        throw WeightsError(
+            fmt::format("the names of its tensors are too long: '{}'", printable(name)));
       if (!names_.insert(name).second)
-        throw WeightsError(fmt::format("tensor '{}' is there twice", name));
+        throw WeightsError(fmt::format("tensor '{}' is there twice", printable(name)));
       if (name == "__metadata__")
         metadata();
       else
@@ -49,9 +56,12 @@ class SafetensorsHeader {
  private:
   /// Texts by name; of no interest here.
   void metadata() {
+    std::set<std::string> keys;
     in_.expect('{');
-    in_.items('}', [this] {
-      in_.text();
+    in_.items('}', [&] {
+      const auto [key, is_new] = keys.insert(in_.text());
+      if (!is_new) in_.fail(fmt::format("has '{}' twice in its metadata", printable(*key)));
+      if (keys.size() > limits::metadata) in_.fail("has too much metadata");
       in_.expect(':');
       in_.text();
       ++checkpoint.skipped_values;
@@ -62,12 +72,12 @@ class SafetensorsHeader {
     TensorEntry entry{.name = std::move(name)};
     std::string dtype;
     std::vector<std::int64_t> offsets;
-    std::unordered_set<std::string> fields;
+    std::set<std::string> fields;
     in_.expect('{');
     in_.items('}', [&] {
       const std::string field = in_.text();
       in_.expect(':');
-      if (!fields.insert(field).second) in_.fail(fmt::format("has '{}' twice", field));
+      if (!fields.insert(field).second) in_.fail(fmt::format("has '{}' twice", printable(field)));
       if (field == "dtype")
         dtype = in_.text();
       else if (field == "shape")
@@ -78,24 +88,28 @@ class SafetensorsHeader {
         in_.fail("has a field that is not known");
     });
     const auto fail = [&](std::string_view what) {
-      throw WeightsError(fmt::format("tensor '{}' {}", entry.name, what));
+      throw WeightsError(fmt::format("tensor '{}' {}", printable(entry.name), what));
     };
     if (fields.size() != 3 || offsets.size() != 2) fail("has no dtype, shape or place");
     const auto row = std::find_if(dtypes.begin(), dtypes.end(), [&](const DtypeRow& candidate) {
       return candidate.safetensors == dtype;
     });
-    if (row == dtypes.end()) fail(fmt::format("is of a dtype that is not supported ({})", dtype));
-    entry.dtype = row->dtype;
+    if (row != dtypes.end())
+      entry.dtype = row->dtype;
+    else
+      entry.unreadable = fmt::format("it is {}", printable(dtype));
     entry.strides = dense_strides(entry.shape);
     if (offsets[1] < offsets[0] || static_cast<std::uint64_t>(offsets[1]) > size_)
       fail("reaches beyond the end of the file. Copy or download it again");
     entry.storage = checkpoint.storages.size();
     const auto bytes = static_cast<std::uint64_t>(offsets[1] - offsets[0]);
-    const auto elements = static_cast<std::uint64_t>(element_span(entry, bytes));
-    if (elements * static_cast<std::uint64_t>(row_of(entry.dtype).bytes) != bytes)
-      fail("has another size than its shape");
-    if (checkpoint.entries.size() >= max_tensors) throw WeightsError("it has too many tensors");
-    checkpoint.storages.push_back({.name = fmt::format("tensor '{}'", entry.name),
+    if (entry.unreadable.empty()) {
+      const auto elements = static_cast<std::uint64_t>(element_span(entry, bytes));
+      if (elements * static_cast<std::uint64_t>(row_of(entry.dtype).bytes) != bytes)
+        fail("has another size than its shape");
+    }
+    if (checkpoint.entries.size() >= limits::tensors) throw WeightsError("it has too many tensors");
+    checkpoint.storages.push_back({.name = fmt::format("tensor '{}'", printable(entry.name)),
                                    .bytes = bytes,
                                    .begin = begin_ + static_cast<std::uint64_t>(offsets[0])});
     checkpoint.entries.push_back(std::move(entry));
@@ -105,7 +119,7 @@ class SafetensorsHeader {
     std::vector<std::int64_t> numbers;
     in_.expect('[');
     in_.items(']', [&] {
-      if (numbers.size() == max_rank) in_.fail("has a shape that is too long");
+      if (numbers.size() == limits::rank) in_.fail("has a shape that is too long");
       numbers.push_back(in_.natural());
     });
     return numbers;
@@ -133,7 +147,8 @@ class SafetensorsHeader {
   JsonCursor in_;
   std::uint64_t begin_;
   std::uint64_t size_;
-  std::unordered_set<std::string> names_;
+  std::set<std::string> names_;
+  std::size_t names_bytes_ = 0;
 };
 
 /// Reads a safetensors file: the size of a header in JSON, the header, the values.
@@ -143,13 +158,13 @@ class SafetensorsHeader {
 inline Checkpoint read_safetensors(const InputFile& file) {
   std::uint64_t size = 0;
   file.read(0, &size, sizeof size);
-  constexpr std::uint64_t max_size = 100'000'000;  // the format's own limit
-  if (size > max_size || !file.has(sizeof size, size))
+  if (size > limits::header_bytes || !file.has(sizeof size, size))
     throw WeightsError(
         "it is a safetensors file whose header reaches beyond its end. Copy or download it again");
   const std::uint64_t begin = sizeof size + size;
-  Checkpoint checkpoint =
-      SafetensorsHeader(file.read(sizeof size, size), begin, file.size() - begin).checkpoint;
+  Checkpoint checkpoint = SafetensorsHeader(file.read(sizeof size, size, limits::header_bytes),
+                                            begin, file.size() - begin)
+                              .checkpoint;
   if (checkpoint.entries.empty()) throw WeightsError("there are no tensors in it");
   return checkpoint;
 }

@@ -3,12 +3,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include <mnv3/weights/bytes/limits.hpp>
+#include <mnv3/weights/bytes/printable.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/dtype.hpp>
 
@@ -22,22 +25,25 @@ struct TensorEntry {
   std::vector<std::int64_t> strides{};  ///< In elements, like `offset`.
   std::int64_t offset = 0;              ///< Of its first element in the storage.
   std::size_t storage = 0;              ///< Which one; several tensors may share it.
-  std::string unreadable{};             ///< Why its values cannot be had, if they cannot.
+
+  /// Why its values cannot be had, such as "it is complex64"; empty if they can. Of such a tensor
+  /// only the name counts: its shape is there where the file says it, the rest is not.
+  std::string unreadable{};
 };
 
 namespace weights {
 
-/// Dimensions of a tensor at most, as in LibTorch's TensorIterator.
-inline constexpr std::size_t max_rank = 64;
+/// The `storage` of a tensor that has none, or none that is known.
+inline constexpr std::size_t no_storage = std::numeric_limits<std::size_t>::max();
 
 /// How many elements of its storage a tensor spans, from its first to its last; 0 if it has none.
 ///
 /// Errors  WeightsError if the numbers do not fit each other or the storage, or are absurd.
 inline std::int64_t element_span(const TensorEntry& entry, std::uint64_t storage_bytes) {
   const auto fail = [&](std::string_view what) {
-    throw WeightsError(fmt::format("tensor '{}' {}", entry.name, what));
+    throw WeightsError(fmt::format("tensor '{}' {}", printable(entry.name), what));
   };
-  if (entry.shape.size() != entry.strides.size() || entry.shape.size() > max_rank)
+  if (entry.shape.size() != entry.strides.size() || entry.shape.size() > limits::rank)
     fail("has an impossible shape");
 
   const std::int64_t element = row_of(entry.dtype).bytes;
@@ -63,6 +69,17 @@ inline std::int64_t element_span(const TensorEntry& entry, std::uint64_t storage
   if (static_cast<std::uint64_t>(last) >= storage_bytes / static_cast<std::uint64_t>(element))
     fail("reaches beyond the end of its storage");
   return last - entry.offset + 1;
+}
+
+/// Whether the tensor is spread over so much of its storage that reading it would need far more
+/// memory than it has values. `span`: see `element_span`.
+inline bool is_spread_out(const TensorEntry& entry, std::int64_t span) {
+  std::uint64_t elements = 1;  // `element_span` has multiplied them
+  for (const std::int64_t size : entry.shape) elements *= static_cast<std::uint64_t>(size);
+  const auto element = static_cast<std::uint64_t>(row_of(entry.dtype).bytes);
+  const std::uint64_t bytes = static_cast<std::uint64_t>(span) * element;
+  return bytes > limits::spread_bytes &&
+         (bytes - limits::spread_bytes) / limits::spread > elements * element;
 }
 
 /// Strides of a tensor without gaps, in the order of its dimensions.

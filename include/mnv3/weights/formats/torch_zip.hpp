@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,9 +9,12 @@
 #include <fmt/format.h>
 
 #include <mnv3/weights/bytes/input_file.hpp>
+#include <mnv3/weights/bytes/limits.hpp>
+#include <mnv3/weights/bytes/printable.hpp>
 #include <mnv3/weights/bytes/zip.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
+#include <mnv3/weights/formats/foreign_zip.hpp>
 #include <mnv3/weights/formats/pickle.hpp>
 #include <mnv3/weights/formats/pickled_tensors.hpp>
 
@@ -28,12 +30,11 @@ inline std::string find_top_folder(const ZipDirectory& zip) {
     if (slash == name.npos || std::string_view(name).substr(slash + 1) != pickle) continue;
     if (!folder.empty())
       throw WeightsError(
-          fmt::format("there are two checkpoints in it: {}{} and {}", folder, pickle, name));
+          fmt::format("there are two checkpoints in it: '{}{}' and '{}'", printable(folder),
+                      pickle, printable(name)));
     folder = name.substr(0, slash + 1);
   }
-  if (folder.empty())
-    throw WeightsError(
-        "it is a zip archive, but not one that torch.save wrote: there is no data.pkl in it");
+  if (folder.empty()) throw WeightsError(describe_foreign_zip(zip));
   return folder;
 }
 
@@ -51,31 +52,29 @@ inline Checkpoint read_torch_zip(const InputFile& file) {
         "it was written on a big-endian machine. Re-save it in Python, torch >= 2.1, on a "
         "little-endian one: torch.save(torch.load(path), new_path)");
 
-  // Uncompressed, it cannot be larger than the file.
-  constexpr std::uint64_t most_unpacked = std::uint64_t{1} << 25;
-  const ZipRecord& pickled = *zip.find(folder + "data.pkl");
   const std::string bytes =
-      read_record(file, pickled,
-                  pickled.is_deflated ? most_unpacked : std::numeric_limits<std::uint64_t>::max());
-  PickledTensors found(pickle::read(bytes));
+      read_record(file, *zip.find(folder + "data.pkl"), limits::pickle_bytes);
+  const pickle::Document document = pickle::read(bytes);
+  PickledTensors found(document);
 
   Checkpoint checkpoint{.entries = std::move(found.entries), .skipped_values = found.skipped};
   if (zip.find(folder + "constants.pkl") != nullptr) checkpoint.format = Format::torchscript;
-  for (const PickledTensors::Source& source : found.storages) {
-    const std::string name = "data/" + source.key;
-    checkpoint.storages.push_back({.name = name, .bytes = source.bytes()});
-    if (const ZipRecord* const record = zip.find(folder + name))
+  for (const PickledStorages::Source& source : found.storages()) {
+    checkpoint.storages.push_back(
+        {.name = "data/" + printable(source.key), .bytes = source.bytes});
+    if (const ZipRecord* const record = zip.find(folder + "data/" + source.key))
       checkpoint.storages.back().record = *record;
   }
   for (const TensorEntry& entry : checkpoint.entries) {
+    if (!entry.unreadable.empty()) continue;
     const Storage& storage = checkpoint.storages[entry.storage];
     if (element_span(entry, storage.bytes) == 0) continue;
     if (!storage.record)
-      throw WeightsError(fmt::format("tensor '{}' has no values: there is no record {}", entry.name,
-                                     storage.name));
+      throw WeightsError(fmt::format("tensor '{}' has no values: there is no record {}",
+                                     printable(entry.name), storage.name));
     if (storage.bytes > storage.record->bytes)
       throw WeightsError(fmt::format("tensor '{}' has a storage of {} bytes, but {} has {}",
-                                     entry.name, storage.bytes, storage.name,
+                                     printable(entry.name), storage.bytes, storage.name,
                                      storage.record->bytes));
   }
   return checkpoint;
