@@ -48,7 +48,8 @@ struct LoadReport {
   std::vector<ShapeMismatch> mismatched;
   std::vector<Unreadable> unreadable;  ///< Needed, and of a kind that is not supported.
   /// In the file, and of no consequence: what tools count, the head of another task where the
-  /// network has none, what `LoadOptions::rename` leaves out.
+  /// network has none, what is not needed and of a kind that no network of ours has, what
+  /// `LoadOptions::rename` leaves out.
   std::vector<std::string> ignored;
   std::vector<std::string> outside_prefix;  ///< In the file without the prefix; not looked at.
   std::vector<Adaptation> adapted;          ///< See LoadOptions.

@@ -13,6 +13,7 @@
 #include <mnv3/weights.hpp>
 
 #include "files.hpp"
+#include "tiny.hpp"
 
 // Files that people really have, each kind in several instances of our own making.
 
@@ -23,17 +24,7 @@ using mnv3::taps;
 
 namespace {
 
-struct TinyArch {
-  using enum mnv3::Activation;
-  static constexpr auto blocks = std::to_array<mnv3::InvertedResidualConfig>({
-      {16, 3, 16, 16, true, RE, 2, 1},
-      {16, 3, 64, 24, false, HS, 2, 1},
-      {24, 5, 72, 24, true, HS, 1, 1},
-  });
-  static constexpr mnv3::Settings settings{.num_classes = 10, .last_channel = 64};
-};
-using Tiny = MobileNetV3<TinyArch>;
-using Encoder = MobileNetV3<TinyArch, taps<after<1>, after<3>>>;
+using Encoder = TinyEncoder;
 constexpr std::size_t tiny_size = mnv3::keys<TinyArch>.size();
 constexpr std::size_t encoder_size = mnv3::keys<TinyArch, taps<after<1>, after<3>>>.size();
 

@@ -78,7 +78,8 @@ class Comparison {
       place(*named.entry, target->first, target->second);
     else if (known_ && name && known_->contains(*name))
       report.unused.push_back(*name);
-    else if (known_ && known_->is_other_head(name.value_or(bare)))
+    else if (!named.entry->unreadable.empty() ||
+             (known_ && known_->is_other_head(name.value_or(bare))))
       report.ignored.push_back(bare);
     else
       report.unexpected.push_back(bare);
