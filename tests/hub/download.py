@@ -425,7 +425,8 @@ class Refused(HubTest):
 
     def test_but_not_for_how_long_we_have_patience(self):
         server = self.answers(429, Retry_After="3600")
-        self.failed(self.fetch(server), "asked too often (HTTP 429), and asks to come back in 3600 s")
+        self.failed(self.fetch(server), "asked too often (HTTP 429)",
+                    "asks to come back in 3600 s")
         self.assertEqual(len(server.requests), 1)
 
     def test_redirects_are_followed(self):
@@ -653,6 +654,28 @@ class Processes(HubTest):
         self.assertEqual(second.returncode, 0, output)
         self.assertEqual(self.target.read_bytes(), DATA)
 
+    def test_where_one_gets_wrong_bytes_the_other_begins_anew(self):
+        released = threading.Event()
+        self.addCleanup(released.set)
+        def answer(request):
+            if request.number > 1:
+                return request.file(DATA)
+            request.begin(200, len(DATA))
+            request.wfile.write(OTHER[:HALF])
+            released.wait(20)
+            request.wfile.write(OTHER[HALF:])
+        server = self.serve(answer)
+        first = self.start("file", server.url(), SHA256, self.target)
+        self.wait_until(self.half_is_there)
+        second = self.start("file", server.url(), SHA256, self.target)
+        time.sleep(0.2)
+        released.set()
+        first.communicate(timeout=20)
+        second.communicate(timeout=20)
+        self.assertEqual((first.returncode, second.returncode), (2, 0))
+        self.assertEqual(self.target.read_bytes(), DATA)
+        self.assertEqual(os.listdir(self.target.parent), ["net.pth"])
+
     def test_threads_download_once(self):
         server = self.serve(lambda request: request.file(DATA, '"1"'))
         self.succeeded(self.tool("threads", server.url(), SHA256, self.target))
@@ -771,6 +794,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True)
+    parser.add_argument("--failfast", action="store_true", help="stop at the first failure")
     parser.add_argument("tests", nargs="*")
     arguments = parser.parse_args()
     TOOL = os.path.abspath(arguments.tool)
@@ -779,7 +803,8 @@ def main():
     except OSError as error:
         print(f"SKIPPED: no server on the loopback: {error}")
         return 77
-    unittest.main(argv=[__file__, *arguments.tests], warnings="ignore")
+    unittest.main(argv=[__file__, *arguments.tests], warnings="ignore",
+                  failfast=arguments.failfast)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ inline std::string by_hand(std::string_view url, const std::filesystem::path& ta
 
 /// Where Python keeps what it downloads: `hub/checkpoints` in `$TORCH_HOME`, else in
 /// `$XDG_CACHE_HOME/torch`, else in `~/.cache/torch`. A variable that is set but empty counts, as
-/// in Python: the folder is then relative to the current one. `torch.hub.set_dir` is not known here.
+/// in Python: the folder is then relative to the current one. `torch.hub.set_dir` is not known.
 /// Source  torch 1.13.1 hub.py L103-107, L336-342, L707-708.
 inline std::filesystem::path cache_folder() {
   std::optional<std::string> home = detail::variable("TORCH_HOME");

@@ -54,11 +54,11 @@ class PartialFile {
     const auto type = std::filesystem::status(target, error).type();
     if (type != std::filesystem::file_type::regular && std::filesystem::exists(target, error))
       throw WeightsError(fmt::format("mnv3: {} is no regular file", target.string()));
+    if (!replace && is_file(target)) return std::nullopt;  // also where nothing can be written
     const std::filesystem::path folder = folder_of(target);
     std::filesystem::create_directories(folder, error);
     if (error) fail("create the folder", folder, error.value());
     while (true) {
-      if (!replace && is_file(target)) return std::nullopt;
       PartialFile file(target);
       file.lock(wait);
       if (!file.is_current()) continue;  // whoever had it has completed or given up on it
