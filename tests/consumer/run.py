@@ -111,6 +111,8 @@ def main():
     if arguments.kind in ("find_package", "config_only", "vision", "hub"):
         prefix = install(arguments, work)
         build_with_cmake(arguments, source, work, f"-DCMAKE_PREFIX_PATH={prefix}")
+        if arguments.kind == "hub":
+            run(work / "build" / "without_torch", cwd=work)
     elif arguments.kind == "add_subdirectory":
         build_with_cmake(arguments, source, work, f"-DMNV3_SOURCE={ROOT}")
     elif arguments.kind == "pkg_config":
