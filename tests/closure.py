@@ -1,24 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""Whether what must not know LibTorch or fmt includes neither: closure.py COMPILER INCLUDE_FOLDER"""
+"""Whether headers include no library that they must not know: closure.py COMPILER INCLUDE_FOLDER"""
 
 import re
 import subprocess
 import sys
 
 compiler, include = sys.argv[1:]
-# Headers, and what of the project they may include besides the file itself.
+LIBRARIES = {"torch", "ATen", "c10", "caffe2", "fmt", "curl"}
+# Headers, what of the project they may include besides the file itself, and which libraries.
 ROOTS = {
-    "mnv3/config.hpp": r"mnv3/(config/|version\.hpp)",
-    "mnv3/deploy/kernels/batch.hpp": r"mnv3/(config/|deploy/kernels/)",
+    "mnv3/config.hpp": (r"mnv3/(config/|version\.hpp)", set()),
+    "mnv3/deploy/kernels/batch.hpp": (r"mnv3/(config/|deploy/kernels/)", set()),
+    "mnv3/hub/locate.hpp": (r"mnv3/(config/|hub/(cache|downloader)\.hpp|weights/error\.hpp)",
+                            {"fmt"}),
+    "mnv3/hub/partial_file.hpp": (
+        r"mnv3/(config/|hub/cache\.hpp|weights/(error|bytes/(sha256|file_descriptor))\.hpp)",
+        {"fmt"}),
 }
 
-for header, allowed in ROOTS.items():
+for header, (allowed, libraries) in ROOTS.items():
     rule = subprocess.run([compiler, "-std=c++20", "-I", include, "-M", "-x", "c++", "-"],
                           input=f"#include <{header}>\n", capture_output=True, text=True, check=True)
     files = rule.stdout.replace("\\\n", " ").split()[1:]
     if not any(file.endswith(header) for file in files):
         sys.exit("the compiler did not list the files it read")
-    foreign = [file for file in files if re.search(r"/(torch|ATen|c10|caffe2|fmt)/", file)]
+    unknown = "|".join(LIBRARIES - libraries)
+    foreign = [file for file in files if re.search(f"/({unknown})/", file)]
     ours = [file.removeprefix(include).lstrip("/") for file in files if file.startswith(include)]
     foreign += [file for file in ours if file != header and not re.match(allowed, file)]
     if foreign:

@@ -61,7 +61,8 @@ def install_with_meson(work):
 def pkg_config_files(prefix):
     """The folder that has them. They must not know this machine's folders but LibTorch's."""
     files = sorted(prefix.rglob("*.pc"))
-    if [file.name for file in files] != ["mnv3-config.pc", "mnv3-vision.pc", "mnv3.pc"]:
+    names = ["mnv3-config.pc", "mnv3-hub.pc", "mnv3-vision.pc", "mnv3.pc"]
+    if [file.name for file in files] != names:
         sys.exit(f"installed pkg-config files: {files}")
     for file in files:
         for folder in (ROOT, prefix.parent):
@@ -107,9 +108,11 @@ def main():
             print(f"SKIPPED: {needed} is not installed")
             return 77
 
-    if arguments.kind in ("find_package", "config_only", "vision"):
+    if arguments.kind in ("find_package", "config_only", "vision", "hub"):
         prefix = install(arguments, work)
         build_with_cmake(arguments, source, work, f"-DCMAKE_PREFIX_PATH={prefix}")
+        if arguments.kind == "hub":
+            run(work / "build" / "without_torch", cwd=work)
     elif arguments.kind == "add_subdirectory":
         build_with_cmake(arguments, source, work, f"-DMNV3_SOURCE={ROOT}")
     elif arguments.kind == "pkg_config":
@@ -120,11 +123,14 @@ def main():
         run(*compiler, HERE / "vision.cpp", "-o", work / "vision",
             *flags(folder, "--cflags", "--libs", "mnv3-vision"))
         run(work / "vision")
+        run(*compiler, HERE / "hub.cpp", "-o", work / "hub",
+            *flags(folder, "--cflags", "--libs", "mnv3-hub"))
+        run(work / "hub", cwd=work)
     elif arguments.kind == "pkg_config_of_meson":
         _, folder = build_with_pkg_config(arguments, install_with_meson(work), work)
         # The other programs are built with what CMake installs: the same flags must come of both.
         _, other = build_with_pkg_config(arguments, install(arguments, work), work)
-        for name in ("mnv3", "mnv3-vision"):
+        for name in ("mnv3", "mnv3-vision", "mnv3-hub"):
             ours, theirs = ({word for word in flags(place, "--cflags", "--libs", name)
                              if not word.startswith(("-I" + str(work), "-D"))}
                             for place in (folder, other))
@@ -144,7 +150,7 @@ def main():
         own = project / "meson.build"
         own.write_text(readme_block("project(") + own.read_text())
         shutil.copy(HERE / "config_only.cpp", project / "main.cpp")
-        for name in ("main.cpp", "encoder.cpp", "network.hpp", "config_only.cpp"):
+        for name in ("main.cpp", "encoder.cpp", "network.hpp", "config_only.cpp", "hub.cpp"):
             shutil.copy(HERE / name, project.parent)
         subproject = project / "subprojects" / "mnv3"
         subproject.mkdir(parents=True)
@@ -155,6 +161,8 @@ def main():
         run(project / "build" / "app")
         run(project / "build" / "config_only")
         run(project / "build" / "consumer", cwd=work)
+        if (project / "build" / "hub").exists():
+            run(project / "build" / "hub", cwd=work)
     else:
         sys.exit(f"unknown kind {arguments.kind!r}")
     return 0
