@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Writes seeds for a fuzzer, by real torch.save calls: corpus.py FOLDER TARGET.
+"""Writes seeds for a fuzzer, by real torch.save and Pillow calls: corpus.py FOLDER TARGET.
 
-Without torch there are only those that need none; then every pickle is to be found by the fuzzer.
+Without torch or Pillow there are only those that need neither; the rest is to be found by the fuzzer.
 """
 
 import io
@@ -54,6 +54,15 @@ def without_torch():
             protocol))
 
 
+    seed("picture", "p6", b"P6 # a comment\n2 1 255\nabcdef")
+    seed("picture", "p5", b"P5 2 1 255\nab")
+    for name, text in (("svg", b"<?xml version='1.0'?><svg xmlns='x'/>"),
+                       ("html", b"<!DOCTYPE html>"),
+                       ("lfs", b"version https://git-lfs.github.com/spec/v1\noid sha256:a\n"),
+                       ("avif", b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif"), ("zero", bytes(40))):
+        seed("picture", name, text)
+
+
 def with_torch(torch):
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2))
     base = torch.arange(24.).reshape(4, 6)
@@ -86,9 +95,56 @@ def with_torch(torch):
     path.unlink()
 
 
+def with_pillow(Image):
+    """What Pillow reads, of few pixels, so that all of it is soon changed."""
+    def saved(picture, kind, **how):
+        stream = io.BytesIO()
+        picture.save(stream, kind, **how)
+        return stream.getvalue()
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "a maker"
+    seed("exif", "little", exif.tobytes()[6:])
+    seed("exif", "big", b"MM\0*\0\0\0\x08\0\2\1\x0f\0\2\0\0\0\x05\0\0\0\x26"
+                        b"\1\x12\0\x05\0\0\0\1\0\0\0\x26\0\0\0\0\0\0\0\6\0\0\0\1")
+    picture = Image.linear_gradient("L").resize((19, 13))
+    colours = Image.merge("RGB", (picture, picture.rotate(90), picture.rotate(180)))
+    for mode in "L", "RGB", "CMYK":
+        for progressive in False, True:
+            for restarts in 0, 1:
+                jpeg = saved(colours.convert(mode), "JPEG", progressive=progressive, exif=exif,
+                             restart_marker_blocks=restarts)
+                seed("jpeg", f"{mode}{progressive}{restarts}", jpeg[3:])
+                seed("picture", f"{mode}{progressive}{restarts}.jpg", jpeg)
+    for mode in "1", "L", "P", "RGB", "RGBA", "I;16":
+        with_mode = picture.convert("I").convert(mode) if mode == "I;16" else colours.convert(mode)
+        png = saved(with_mode, "PNG", exif=exif)
+        seed("png", mode.replace(";", ""), png[8:])
+        seed("picture", f"{mode.replace(';', '')}.png", png)
+    passes = ((1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4))
+    rows = b"".join(bytes(1 + 3 * width) * height for width, height in passes)
+    seed("png", "interlaced", b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 1)),
+                           (b"IDAT", zlib.compress(rows)), (b"IEND", b""))))
+    for kind in "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO", "PCX", "TGA":
+        try:
+            seed("picture", kind, saved(colours, kind))
+        except (KeyError, OSError) as error:  # kinds that this Pillow was built without
+            print(f"no seed of {kind}: {error}", file=sys.stderr)
+
+
 def main():
     (FOLDER / TARGET).mkdir(parents=True, exist_ok=True)
     without_torch()
+    if TARGET in ("exif", "jpeg", "picture", "png"):
+        try:
+            from PIL import Image
+        except ImportError as error:
+            print(f"no seeds of Pillow: {error}", file=sys.stderr)
+            return
+        with_pillow(Image)
     if TARGET not in ("legacy", "pickle", "zip"):
         return
     try:

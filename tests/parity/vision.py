@@ -7,24 +7,28 @@ Without a group all of them run. Exit code 77: what the group needs is not insta
 """
 
 import argparse
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import pathlib
 import random
+import re
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import warnings
 import zlib
 
 import parity  # which ends with 77 where torchvision is not installed
 import PIL
 import torch
 import torchvision
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 from torchvision.models import mobilenetv3
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional
@@ -75,6 +79,70 @@ def png_of(picture, depth=8, interlaced=False):
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks)
+
+
+def png_chunk(kind, data):
+    return (struct.pack(">I", len(data)) + kind + data
+            + struct.pack(">I", zlib.crc32(kind + data)))
+
+
+def split_pixels(png, size):
+    """The PNG with its pixels in chunks of that many bytes."""
+    begin = png.index(b"IDAT") - 4
+    length = int.from_bytes(png[begin:begin + 4], "big")
+    data = png[begin + 8:begin + 8 + length]
+    return (png[:begin] + b"".join(png_chunk(b"IDAT", data[i:i + size])
+                                   for i in range(0, length, size)) + png[begin + 12 + length:])
+
+
+def text_chunk():
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "behind the pixels")
+    return text
+
+
+def tiff_of(order, entries):
+    """EXIF data with one directory of (tag, type, count, value)."""
+    directory, rest = b"", b""
+    begin = 8 + 2 + 12 * len(entries) + 4
+    for tag, kind, count, value in entries:
+        if len(value) > 4:
+            value, rest = struct.pack(order + "L", begin + len(rest)), rest + value
+        directory += struct.pack(order + "HHL", tag, kind, count) + value.ljust(4, b"\0")
+    return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(
+        order + "LH", 8, len(entries)) + directory + bytes(4) + rest
+
+
+def with_exif(picture, tiff):
+    """A JPEG or PNG with EXIF data as they are, which Pillow would tidy up."""
+    if picture.startswith(b"\xff\xd8"):
+        data = b"Exif\0\0" + tiff
+        return (picture[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(data)) + data + picture[2:])
+    return picture[:33] + png_chunk(b"eXIf", tiff) + picture[33:]
+
+
+def adobe_segment(jpeg):
+    begin = jpeg.index(b"\xff\xee\0\x0eAdobe")
+    return begin, begin + 16
+
+
+def with_adobe_transform(jpeg, transform):
+    end = adobe_segment(jpeg)[1]
+    return jpeg[:end - 1] + bytes([transform]) + jpeg[end:]
+
+
+def without_adobe(jpeg):
+    begin, end = adobe_segment(jpeg)
+    return jpeg[:begin] + jpeg[end:]
+
+
+def transpose_as(picture, orientation):
+    """What Pillow does for that EXIF value, which may be of any type."""
+    plain = Image.frombytes(picture.mode, picture.size, picture.tobytes())
+    if picture.mode == "P":
+        plain.putpalette(picture.getpalette())
+    plain.getexif()[0x0112] = orientation
+    return ImageOps.exif_transpose(plain)
 
 
 def read_safetensors(path):
@@ -204,9 +272,292 @@ class Decode(Vision):
                 self.same_picture(path.name, picture.convert("RGB"), "decode", path)
 
     def test_cmyk(self):
-        self.save(noise(9, 9).convert("CMYK"), "in.jpg")
-        with self.assertRaisesRegex(RuntimeError, "its colours are CMYK; save it as RGB"):
-            TOOL.ask("decode", "in.jpg", "out.ppm")
+        """Pillow writes CMYK with Adobe's segment; the rest is made from that."""
+        kinds = {"CMYK": lambda jpeg: jpeg,
+                 "YCCK": lambda jpeg: with_adobe_transform(jpeg, 2),
+                 "unknown transform": lambda jpeg: with_adobe_transform(jpeg, 1),
+                 "no Adobe segment": without_adobe,
+                 "other segment": lambda jpeg: jpeg.replace(b"Adobe\0", b"Adobf\0", 1)}
+        for kind, change in kinds.items():
+            for size in ((64, 48), (1, 1), (17, 33), (131, 97)):
+                with self.case(f"{kind}, {size}"):
+                    # Four channels of their own: where one is made from RGB, C, M or Y is 0.
+                    inks = [noise(*size, seed=seed).convert("L") for seed in range(4)]
+                    for picture in (noise(*size).convert("CMYK"), Image.merge("CMYK", inks)):
+                        for how in ({"quality": 90}, {"quality": 20, "subsampling": 2},
+                                    {"progressive": True}, {"quality": 100}):
+                            self.save(picture, "in.jpg", **how)
+                            path = TOOL.folder / "in.jpg"
+                            path.write_bytes(change(path.read_bytes()))
+                            self.compare(str(how), "in.jpg")
+
+    def test_all_inks(self):
+        """All of Pillow's rounding: a block of each pair of values, without loss."""
+        for adobe in (True, False):
+            picture = Image.new("CMYK", (256, 256))
+            picture.putdata([(x, y, 255 - x, y) for y in range(256) for x in range(256)])
+            picture = picture.resize((2048, 2048), Image.NEAREST)
+            with self.case(f"Adobe's segment: {adobe}"):
+                self.save(picture, "in.jpg", quality=100, subsampling=0)
+                path = TOOL.folder / "in.jpg"
+                path.write_bytes(path.read_bytes() if adobe else without_adobe(path.read_bytes()))
+                self.compare("pairs", "in.jpg")
+
+    def test_cut_png(self):
+        """Wherever Pillow still reads it, so do we; where it does not, there is an error."""
+        exif = Image.Exif()
+        exif[0x010F] = "a maker"
+        for picture, how in ((noise(20, 11), {}), (noise(20, 11).convert("P"), {}),
+                             (noise(20, 11), {"pnginfo": text_chunk()})):
+            self.save(picture, **how)
+            whole = (TOOL.folder / "in.png").read_bytes()
+            if how:  # text behind the pixels
+                end = whole.index(b"tEXt") - 4
+                length = 12 + int.from_bytes(whole[end:end + 4], "big")
+                whole = whole[:end] + whole[end + length:-12] + whole[end:end + length] + whole[-12:]
+            with self.case(f"{picture.mode}, {how}"):
+                for size in range(len(whole)):
+                    (TOOL.folder / "in.png").write_bytes(whole[:size])
+                    self.same_fate(f"{size} bytes of {len(whole)}", "in.png")
+                # How the pixels are spread over chunks does not matter, nor do passes.
+                (TOOL.folder / "in.png").write_bytes(whole)
+                split = split_pixels(whole, 70)
+                for size in range(len(split) - 90, len(split)):
+                    (TOOL.folder / "in.png").write_bytes(split[:size])
+                    self.same_fate(f"{size} bytes of {len(split)}, split", "in.png")
+        with self.case("how the last bits lie"):
+            for case in range(40):
+                picture = noise(3 + case, 5, seed=case).quantize(2 + case % 5).convert("RGB")
+                self.save(picture, compress_level=case % 10)
+                whole = (TOOL.folder / "in.png").read_bytes()
+                for end in range(len(whole) - 26, len(whole)):
+                    (TOOL.folder / "in.png").write_bytes(whole[:end])
+                    self.same_fate(f"{end} bytes of {len(whole)}, {case}", "in.png")
+        for size in ((20, 11), (20, 12), (1, 1), (5, 1), (1, 5), (3, 2)):
+            with self.case(f"interlaced, {size}"):
+                whole = png_of(noise(*size), interlaced=True)
+                for end in range(max(0, len(whole) - 60), len(whole)):
+                    (TOOL.folder / "in.png").write_bytes(whole[:end])
+                    self.same_fate(f"{end} bytes of {len(whole)}", "in.png")
+
+    def same_fate(self, label, name):
+        try:
+            with Image.open(TOOL.folder / name) as picture:
+                theirs = picture.convert("RGB")
+        except Exception:  # whatever Pillow thinks of such a file
+            try:
+                TOOL.ask("decode", name, "out.ppm")
+            except RuntimeError:
+                self.check(True, label)
+            else:
+                self.check(False, f"{label}: Pillow refuses it")
+            return
+        try:
+            self.same_picture(label, theirs, "decode", name)
+        except RuntimeError as error:
+            self.check(False, f"{label}: {error}")
+
+
+class Orientation(Vision):
+    """ImageOps.exif_transpose, for JPEG and PNG."""
+
+    # EXIF's types of numbers: how struct writes each, and how many numbers one value has.
+    TYPES = {3: "H", 4: "L", 5: "LL", 6: "b", 8: "h", 9: "l", 10: "ll", 11: "f", 12: "d", 13: "L",
+             16: "Q", 1: "B", 2: "B", 7: "B", 0: "L", 14: "L", 18: "H", 65535: "H"}
+
+    def compare(self, label, name):
+        path = TOOL.folder / name
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of damaged EXIF
+            theirs = self.stored  # also where EXIF is so damaged that Pillow does not go on
+            with contextlib.suppress(Exception), Image.open(path) as picture:
+                # exif_transpose also writes new EXIF data, where it can fail; without any it cannot.
+                orientation = picture.getexif().get(0x0112)
+                theirs = transpose_as(picture, orientation).convert("RGB")
+        self.same_picture(label, theirs, "upright", name)
+        self.same_picture(f"{label}, not asked for", self.stored, "decode", name)
+
+    def compare_exif(self, label, tiff):
+        """With these EXIF data, in both kinds of files."""
+        for name in ("in.jpg", "in.png"):
+            path = TOOL.folder / self.save(self.picture, name)
+            with Image.open(path) as picture:
+                self.stored = picture.convert("RGB")
+            path.write_bytes(with_exif(path.read_bytes(), tiff))
+            self.compare(f"{label}, {name}", name)
+
+    def setUp(self):
+        self.picture = noise(13, 7)
+
+    def test_values(self):
+        for order in "<>":
+            for kind, letters in self.TYPES.items():
+                with self.case(f"type {kind}, {order}"):
+                    for value in range(10):
+                        numbers = [value] if len(letters) == 1 else [3 * value, 3]
+                        packed = struct.pack(order + letters, *numbers)
+                        self.compare_exif(f"{value}", tiff_of(order, [(0x112, kind, 1, packed)]))
+
+    def test_sizes(self):
+        for size in ((1, 1), (1, 40), (40, 1), (33, 65), (300, 201)):
+            self.picture = noise(*size)
+            with self.case(f"{size}"):
+                for value in range(1, 9):
+                    self.compare_exif(f"{value}", tiff_of("<", [(0x112, 3, 1, bytes([value, 0]))]))
+
+    def test_modes(self):
+        for mode in ("1", "L", "P", "RGBA", "CMYK"):
+            self.picture = noise(13, 7).convert(mode)
+            tiff = tiff_of(">", [(0x112, 3, 1, b"\0\6")])
+            for name in ("in.jpg", "in.png"):
+                if mode in {"in.jpg": ("L", "CMYK"), "in.png": ("1", "L", "P", "RGBA")}[name]:
+                    with self.case(f"{mode}, {name}"):
+                        path = TOOL.folder / self.save(self.picture, name)
+                        with Image.open(path) as picture:
+                            self.stored = picture.convert("RGB")
+                        path.write_bytes(with_exif(path.read_bytes(), tiff))
+                        self.compare(mode, name)
+
+    def test_directories(self):
+        """Which entry counts, and what may be damaged."""
+        six, three = struct.pack("<H", 6), struct.pack("<H", 3)
+        good = (0x112, 3, 1, six)
+        maker = (0x10F, 2, 8, b"a maker\0")
+        cases = {
+            "behind others": [maker, (0x110, 2, 2, b"a\0"), good],
+            "first": [good, maker],
+            "twice": [good, (0x112, 3, 1, three)],
+            "twice, then as text": [good, (0x112, 2, 2, b"3\0")],
+            "twice, then of no type": [good, (0x112, 99, 1, three)],
+            "twice, then of no length": [good, (0x112, 3, 0, three)],
+            "of no length": [(0x112, 3, 0, six)],
+            "two numbers": [(0x112, 3, 2, six + three)],
+            "three numbers": [(0x112, 3, 3, six + three + three)],
+            "huge count": [good, (0x10F, 2, 2**32 - 1, b"abcd")],
+            "huge count first": [(0x10F, 2, 2**32 - 1, b"abcd"), good],
+            "huge count of rationals": [(0x11A, 5, 2**32 - 1, b"abcd"), good],
+            "other tag": [(0x113, 3, 1, six)],
+            "divided by 0": [(0x112, 5, 1, struct.pack("<LL", 6, 0))],
+            "negative": [(0x112, 9, 1, struct.pack("<l", -6))],
+            "negative over negative": [(0x112, 10, 1, struct.pack("<ll", -12, -2))],
+            "not whole": [(0x112, 11, 1, struct.pack("<f", 6.5))],
+            "not a number": [(0x112, 12, 1, struct.pack("<d", float("nan")))],
+            "none": [],
+        }
+        for label, entries in cases.items():
+            with self.case(label):
+                self.compare_exif(label, tiff_of("<", entries))
+        tiff = tiff_of("<", [maker, good])
+        with self.case("headers"):
+            for header in (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+", b"IM*\0",
+                           b"ii*\0", b"\0\0\0\0", b"Exif"):
+                self.compare_exif(str(header), header + tiff[4:])
+                self.compare_exif(f"{header}, big-endian",
+                                  header + tiff_of(">", [(0x112, 3, 1, b"\0\6")])[4:])
+        with self.case("offsets"):
+            for offset in (0, 7, 9, len(tiff) - 1, len(tiff), len(tiff) + 1, 2**31, 2**32 - 1):
+                self.compare_exif(f"{offset}", tiff[:4] + struct.pack("<L", offset) + tiff[8:])
+        with self.case("number of entries"):
+            for count in (0, 1, 2, 3, 65535):
+                self.compare_exif(f"{count}", tiff[:8] + struct.pack("<H", count) + tiff[10:])
+        with self.case("cut"):
+            for size in range(len(tiff)):
+                self.compare_exif(f"{size} bytes", tiff[:size])
+        with self.case("the second directory"):
+            first = tiff_of("<", [maker])
+            second = struct.pack("<HHHL2sHL", 1, 0x112, 3, 1, six, 0, 0)
+            self.compare_exif("only there", first[:-12] + struct.pack("<L", len(first))
+                              + first[-8:] + second)
+
+    def test_random_damage(self):
+        generator = random.Random(5)
+        tiff = tiff_of("<", [(0x10F, 2, 8, b"a maker\0"), (0x112, 3, 1, b"\6\0"),
+                             (0x11A, 5, 1, struct.pack("<LL", 72, 1))])
+        with self.case("one byte"):
+            for _ in range(300):
+                damaged = bytearray(tiff)
+                damaged[generator.randrange(len(tiff))] = generator.choice((0, 1, 2, 3, 6, 255))
+                self.compare_exif(damaged.hex(), bytes(damaged))
+
+    def test_segments(self):
+        """Which of several EXIF data in one file count."""
+        six, three = (tiff_of("<", [(0x112, 3, 1, bytes([value, 0]))]) for value in (6, 3))
+        self.save(self.picture, "plain.jpg")
+        self.save(self.picture, "plain.png")
+        jpeg, png = ((TOOL.folder / f"plain.{kind}").read_bytes() for kind in ("jpg", "png"))
+        name = b"Exif\0\0"
+        xmp = b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation=\"8\"/>"
+        for label, segments in {
+                "two": (name + six, name + three), "empty first": (name, name + six),
+                "after XMP": (xmp, name + six), "only XMP": (xmp,), "short": (b"", b"E", name + six),
+                "no name": (six, ), "other name": (b"exif\0\0" + six,), "one zero": (b"Exif\0" + six,),
+                "not two zeros": (b"Exif\0\1" + six, name + three)}.items():
+            with self.case(f"JPEG, {label}"), Image.open(TOOL.folder / "plain.jpg") as picture:
+                self.stored = picture.convert("RGB")
+                (TOOL.folder / "in.jpg").write_bytes(jpeg[:2] + b"".join(
+                    b"\xff\xe1" + struct.pack(">H", 2 + len(data)) + data for data in segments)
+                    + jpeg[2:])
+                self.compare(label, "in.jpg")
+        before, after = 33, len(png) - 12
+        for label, places in {
+                "two": ((before, six), (before, three)), "after": ((after, six),),
+                "two after": ((after, six), (after, three)),
+                "before and after": ((before, six), (after, three)),
+                "empty": ((before, b""),), "with JPEG's name": ((before, name + six),)}.items():
+            with self.case(f"PNG, {label}"), Image.open(TOOL.folder / "plain.png") as picture:
+                self.stored = picture.convert("RGB")
+                pieces = {place: b"".join(png_chunk(b"eXIf", data) for where, data in places
+                                          if where == place) for place in (before, after)}
+                (TOOL.folder / "in.png").write_bytes(png[:before] + pieces[before]
+                                                     + png[before:after] + pieces[after] + png[after:])
+                self.compare(label, "in.png")
+
+
+class Cases(Vision):
+    """The instances that others collected, where they are at hand."""
+
+    FOLDER = parity.REPOSITORY.parent / "shared" / "cases"
+
+    def files(self, folder):
+        found = sorted(path for path in (self.FOLDER / folder).glob("*"))
+        if not found:
+            print(f"SKIPPED, NOTHING WAS COMPARED: there is no {self.FOLDER / folder}",
+                  file=sys.stderr)
+            self.skipTest(f"there is no {self.FOLDER / folder}")
+        return found
+
+    def test_cmyk(self):
+        for path in self.files("cmyk_jpeg"):
+            with self.case(path.name), Image.open(path) as picture:
+                self.same_picture(path.name, picture.convert("RGB"), "decode", path)
+
+    def test_orientation(self):
+        for path in self.files("exif_orientation"):
+            with self.case(path.name), Image.open(path) as picture:
+                self.same_picture(path.name, picture.convert("RGB"), "decode", path)
+                self.same_picture(path.name, ImageOps.exif_transpose(picture).convert("RGB"),
+                                  "upright", path)
+
+    def refusal(self, path):
+        began = time.monotonic()
+        with self.assertRaises(RuntimeError) as caught:
+            TOOL.ask("decode", path, "out.ppm")
+        self.check(time.monotonic() - began < 1, f"it took {time.monotonic() - began:.1f} s")
+        return str(caught.exception)
+
+    def test_foreign(self):
+        words = {"gif": "a GIF picture", "webp": "a WebP picture", "html": "a web page",
+                 "lfs": "git lfs pull"}
+        for path in self.files("foreign_pictures"):
+            with self.case(path.name):
+                error, kind = self.refusal(path), re.split("[_.]", path.name)[0]
+                self.check(words.get(kind, ": it is") in error, error)
+
+    def test_hostile(self):
+        self.files("hostile")
+        for path in sorted((self.FOLDER / "hostile").glob("*.jpg")):
+            with self.case(path.name):
+                print(self.refusal(path))
 
 
 class Resize(Vision):
@@ -368,7 +719,7 @@ class Classify(Vision):
                 (2, f'--arch must be one of {names}, but is "x"', {"--arch": "x"}),
                 (1, "none.png: No such file or directory", {"--picture": "none.png"}),
                 (1, "cannot read cut.png: it ends too early", {"--picture": "cut.png"}),
-                (1, "cannot read small.pth: it is not a PNG", {"--picture": "small.pth"}),
+                (1, "cannot read small.pth: it is a zip archive", {"--picture": "small.pth"}),
                 (1, "none.txt: No such file", {"--labels": "none.txt"}),
                 (1, "2 labels, but 1000 classes", {"--labels": "two.txt"}),
                 (1, "should begin with 047dcff4", {"--weights": published, "--arch": None}),
@@ -385,7 +736,7 @@ class Classify(Vision):
 
 
 GROUPS = {group.__name__.lower(): group
-          for group in (Published, Hash, Decode, Resize, Preprocess, Classify)}
+          for group in (Published, Hash, Decode, Orientation, Cases, Resize, Preprocess, Classify)}
 
 
 def main():

@@ -5,6 +5,7 @@
 //   published OUTPUT                        a JSON object a line
 //   hash INPUT OUTPUT
 //   decode INPUT OUTPUT
+//   upright INPUT OUTPUT                    as EXIF data say
 //   resize INPUT WIDTH HEIGHT FILTER OUTPUT
 //   crop INPUT WIDTH HEIGHT OUTPUT
 //   preprocess INPUT RESIZE CROP FILTER OUTPUT
@@ -75,6 +76,11 @@ void decode(std::istream& arguments) {
   write_ppm(image, next<std::string>(arguments));
 }
 
+void upright(std::istream& arguments) {
+  const Image image = read_image(next<std::string>(arguments), {.apply_orientation = true});
+  write_ppm(image, next<std::string>(arguments));
+}
+
 void resize(std::istream& arguments) {
   const Image image = read_image(next<std::string>(arguments));
   const int width = next<int>(arguments);
@@ -101,7 +107,7 @@ void preprocess(std::istream& arguments) {
 
 void obey(const std::string& line) {
   static const std::map<std::string, void (*)(std::istream&)> commands{
-      {"published", published}, {"hash", hash}, {"decode", decode},
+      {"published", published}, {"hash", hash}, {"decode", decode},        {"upright", upright},
       {"resize", resize},       {"crop", crop}, {"preprocess", preprocess}};
   std::istringstream arguments(line);
   commands.at(next<std::string>(arguments))(arguments);
