@@ -27,7 +27,8 @@ def main():
         corpus.mkdir(parents=True, exist_ok=True)
         status = subprocess.run(
             [arguments.fuzzers.resolve() / target, f"-max_total_time={arguments.seconds}",
-             "-malloc_limit_mb=64", "-rss_limit_mb=2000", "-timeout=5", "-max_len=16384",
+             "-malloc_limit_mb=64", "-rss_limit_mb=1000", "-timeout=1", "-max_len=65536",
+             f"-dict={HERE}/weights.dict",
              f"-artifact_prefix={arguments.fuzzers}/{target}-", "-print_final_stats=1", corpus],
             env=os.environ | {"ASAN_OPTIONS": "detect_leaks=1"}).returncode
         if status != 0:

@@ -8,24 +8,19 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
 #include <torch/types.h>
 
-#include <mnv3/weights/bytes/crc32.hpp>
-#include <mnv3/weights/bytes/inflate.hpp>
 #include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
-#include <mnv3/weights/bytes/printable.hpp>
-#include <mnv3/weights/bytes/zip_record.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
 #include <mnv3/weights/formats/read_checkpoint.hpp>
 #include <mnv3/weights/formats/tensor_entry.hpp>
+#include <mnv3/weights/formats/tensor_values.hpp>
 #include <mnv3/weights/tensors/name_file.hpp>
 #include <mnv3/weights/tensors/torch_dtype.hpp>
 
@@ -81,13 +76,11 @@ class CheckpointReader {
   /// Safe to call from several threads.
   torch::Tensor read(const TensorEntry& entry) const {
     return named([&] {
-      const std::size_t size = span_bytes(entry);
+      const std::size_t size = values().span_bytes(entry);
       torch::Tensor tensor = at::empty_strided(entry.shape, entry.strides,
                                                at::dtype(weights::scalar_type_of(entry.dtype)));
       auto* const bytes = static_cast<unsigned char*>(tensor.data_ptr());
-      copy(entry, bytes, size);
-      if (const auto& record = storage_of(entry).record; record && record->bytes == size)
-        weights::check_crc(*record, weights::crc32(0, bytes, size));
+      values().copy(entry, bytes, size);
       if (entry.dtype == Dtype::boolean)  // which is 0 or 1, whatever is in the file
         std::transform(bytes, bytes + size, bytes,
                        [](unsigned char byte) -> unsigned char { return byte != 0; });
@@ -102,7 +95,7 @@ class CheckpointReader {
       target.copy_(read(entry));
       return;
     }
-    named([&] { copy(entry, target.data_ptr(), span_bytes(entry)); });
+    named([&] { values().copy(entry, target.data_ptr(), values().span_bytes(entry)); });
     target.unsafeGetTensorImpl()->bump_version();  // as any operator that writes would do
   }
 
@@ -113,11 +106,11 @@ class CheckpointReader {
     std::uint64_t total = 0;
     for (const TensorEntry* const entry : entries) {
       named([&] {
-        const std::size_t size = span_bytes(*entry);
+        const std::size_t size = values().span_bytes(*entry);
         total += size;
         if (size == 0 || is_checked[entry->storage]) return;
         is_checked[entry->storage] = true;
-        check(*entry, size);
+        values().check(*entry, size);
       });
     }
     // Views can make any amount of reading out of a small file.
@@ -136,62 +129,7 @@ class CheckpointReader {
     return weights::name_file_in_errors("read", path_, action);
   }
 
-  const weights::Storage& storage_of(const TensorEntry& entry) const {
-    if (entry.storage >= checkpoint_.storages.size())
-      throw WeightsError(
-          fmt::format("tensor '{}' has no storage", weights::printable(entry.name)));
-    return checkpoint_.storages[entry.storage];
-  }
-
-  /// How many bytes the tensor spans in its storage, from its first to its last.
-  std::size_t span_bytes(const TensorEntry& entry) const {
-    if (!entry.unreadable.empty())
-      throw WeightsError(fmt::format("tensor '{}' cannot be read: {}",
-                                     weights::printable(entry.name), entry.unreadable));
-    const std::int64_t span = weights::element_span(entry, storage_of(entry).bytes);
-    if (weights::is_spread_out(entry, span))
-      throw WeightsError(fmt::format("tensor '{}' is spread over too much of its storage",
-                                     weights::printable(entry.name)));
-    return static_cast<std::size_t>(span * weights::row_of(entry.dtype).bytes);
-  }
-
-  /// Copies what the tensor spans.
-  void copy(const TensorEntry& entry, void* to, std::size_t size) const {
-    if (size == 0) return;
-    const weights::Storage& storage = storage_of(entry);
-    const auto offset =
-        static_cast<std::uint64_t>(entry.offset * weights::row_of(entry.dtype).bytes);
-    if (!storage.record) return file_->read(storage.begin + offset, to, size);
-    const std::uint64_t begin = weights::data_of(*file_, *storage.record);
-    if (!storage.record->is_deflated) return file_->read(begin + offset, to, size);
-    if (size != storage.record->bytes)
-      throw WeightsError(
-          fmt::format("tensor '{}' is a part of '{}', which is compressed. Re-save it in Python: "
-                      "torch.save(torch.load(path), new_path)",
-                      weights::printable(entry.name), storage.name));
-    weights::inflate(*file_, begin, storage.record->stored, to, size);
-  }
-
-  void check(const TensorEntry& entry, std::size_t size) const {
-    const weights::Storage& storage = storage_of(entry);
-    constexpr std::uint64_t piece = weights::limits::piece_bytes;
-    if (storage.record && storage.record->is_deflated) {
-      std::vector<char> bytes(size);
-      copy(entry, bytes.data(), size);
-      return weights::check_crc(*storage.record, weights::crc32(0, bytes.data(), size));
-    }
-    const std::uint64_t begin =
-        storage.record ? weights::data_of(*file_, *storage.record) : storage.begin;
-    const std::uint64_t end = begin + (storage.record ? storage.record->bytes : storage.bytes);
-    std::vector<char> bytes(static_cast<std::size_t>(std::min(piece, end - begin)));
-    std::uint32_t crc = 0;
-    for (std::uint64_t at = begin; at < end; at += bytes.size()) {
-      bytes.resize(static_cast<std::size_t>(std::min(piece, end - at)));
-      file_->read(at, bytes.data(), bytes.size());
-      if (storage.record) crc = weights::crc32(crc, bytes.data(), bytes.size());
-    }
-    if (storage.record) weights::check_crc(*storage.record, crc);
-  }
+  weights::TensorValues values() const { return {*file_, checkpoint_}; }
 
   /// Whether the bytes of the file are those that the tensor has in memory.
   static bool is_laid_out_as(const TensorEntry& entry, const torch::Tensor& target) {
