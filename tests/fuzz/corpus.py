@@ -19,6 +19,35 @@ FOLDER, TARGET = pathlib.Path(sys.argv[1]), sys.argv[2]
 def seed(target, name, data):
     if target == TARGET:
         (FOLDER / target / name).write_bytes(data)
+    if TARGET == "checkpoint" and target in ("zip", "legacy", "safetensors"):  # whole files
+        (FOLDER / TARGET / f"{target}_{name}").write_bytes(data)
+
+
+def archive_of(body):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", b"\x80\2" + body + b".")
+        archive.writestr("a/data/0", bytes(16))
+    return stream.getvalue()
+
+
+def long_runs():
+    """What no fuzzer finds byte by byte: the same thing very often, deep, or by reference."""
+    n = 20_000
+    tensor = (b"ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storagectorch\nFloatStorage\n"
+              b"X\1\0\0\0000X\3\0\0\0cpuK\4tQK\0K\4\x85K\1\x85\x89NtR")
+    double = b"".join(b"\x940](h" + bytes([i]) + b"h" + bytes([i]) + b"e" for i in range(40))
+    bodies = {
+        "nones": b"(" + b"N" * n + b"l", "nest": b"]" * n + b"a" * (n - 1), "marks": b"(" * n,
+        "tuples": tensor + b"\x85" * n, "dup": b"](N" + b"2" * n + b"e",
+        "dag": b"]" + double, "tensors": tensor + double, "memo": b"N" + b"\x94" * n,
+        "keys": b"}(" + b"NN" * n + b"u\x940(" + b"h\0" * n + b"t",
+        "class": b"X\0\x40\0\0" + b"m" * 16384 + b"X\1\0\0\0n\x93q\0)q\1(" + b"h\0h\1R" * n + b"l",
+        "calls": b"ctorch\nf\nq\0(" + b"N" * n + b"tq\1(" + b"h\0h\1R" * n + b"l",
+    }
+    for name, body in bodies.items():
+        seed("pickle", f"long_{name}", b"\x80\2" + body + b".")
+        seed("zip", f"long_{name}", archive_of(body))
 
 
 def safetensors(tensors, **metadata):
@@ -145,7 +174,8 @@ def main():
             print(f"no seeds of Pillow: {error}", file=sys.stderr)
             return
         with_pillow(Image)
-    if TARGET not in ("legacy", "pickle", "zip"):
+    long_runs()
+    if TARGET not in ("checkpoint", "legacy", "pickle", "zip"):
         return
     try:
         import torch

@@ -28,6 +28,7 @@ int run(const std::uint8_t* data, std::size_t size, Target target) {
 inline void require_sound(const mnv3::weights::Checkpoint& checkpoint,
                           const mnv3::weights::InputFile& file) {
   for (const mnv3::TensorEntry& entry : checkpoint.entries) {
+    if (!entry.unreadable.empty()) continue;
     const mnv3::weights::Storage& storage = checkpoint.storages.at(entry.storage);
     const std::int64_t span = mnv3::weights::element_span(entry, storage.bytes);
     const auto bytes = static_cast<std::uint64_t>(span * mnv3::weights::row_of(entry.dtype).bytes);

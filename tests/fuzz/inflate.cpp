@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <mnv3/weights/bytes/inflate.hpp>
 
+#include <span>
 #include <string>
 
 #include "fuzz.hpp"
@@ -11,6 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (bytes.size() < 2) return;
     std::string unpacked(
         static_cast<unsigned char>(bytes[0]) * 256U + static_cast<unsigned char>(bytes[1]), '\0');
-    mnv3::weights::inflate(bytes.substr(2), unpacked.data(), unpacked.size());
+    const mnv3::weights::InputFile file(std::as_bytes(std::span(bytes)));
+    mnv3::weights::inflate(file, 2, bytes.size() - 2, unpacked.data(), unpacked.size());
   });
 }

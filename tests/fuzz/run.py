@@ -13,7 +13,10 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 TARGETS = sorted(path.stem for path in HERE.glob("*.cpp"))
 # Few bytes may hold many pixels, but may not take long.
-LIMITS = dict.fromkeys(("exif", "jpeg", "picture", "png"), ["-malloc_limit_mb=256", "-timeout=1"])
+LIMITS = dict.fromkeys(("exif", "jpeg", "picture", "png"),
+                       ["-malloc_limit_mb=256", "-rss_limit_mb=2000", "-max_len=16384"])
+WEIGHTS_LIMITS = ["-malloc_limit_mb=64", "-rss_limit_mb=1000", "-max_len=65536",
+                  f"-dict={HERE}/weights.dict"]
 
 
 def main():
@@ -29,8 +32,7 @@ def main():
         corpus.mkdir(parents=True, exist_ok=True)
         status = subprocess.run(
             [arguments.fuzzers.resolve() / target, f"-max_total_time={arguments.seconds}",
-             *LIMITS.get(target, ["-malloc_limit_mb=64", "-timeout=5"]), "-rss_limit_mb=2000",
-             "-max_len=16384",
+             *LIMITS.get(target, WEIGHTS_LIMITS), "-timeout=1",
              f"-artifact_prefix={arguments.fuzzers}/{target}-", "-print_final_stats=1", corpus],
             env=os.environ | {"ASAN_OPTIONS": "detect_leaks=1"}).returncode
         if status != 0:

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -17,6 +19,7 @@
 
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/keys.hpp>
+#include <mnv3/config/published.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/deploy/fold.hpp>
 #include <mnv3/deploy/folded_network.hpp>
@@ -24,7 +27,9 @@
 #include <mnv3/deploy/kernels/bfloat16.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
 #include <mnv3/deploy/packed_network.hpp>
+#include <mnv3/hub/locate.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
+#include <mnv3/weights/checkpoint_reader.hpp>
 #include <mnv3/weights/load.hpp>
 #include <mnv3/weights/state_dict.hpp>
 
@@ -277,20 +282,29 @@ Deployed<Arch, Taps> deploy(const MobileNetV3<Arch, Taps>& net) {
   return deploy<Precision::same>(net);
 }
 
-/// A network straight from a weights file, without the module: float32, on the CPU.
+/// A network straight from a weights file, without the module: float32, on the CPU. `source` is what
+/// `load` takes: a path, bytes in memory, or published weights.
 ///
 /// Errors  As `load`; allowing missing or mismatched weights is refused, since there are no others.
 ///         As the constructor of `Deployed`.
-template <class Arch, class Taps = taps<>, Precision precision = Precision::same>
-Deployed<Arch, Taps, precision> deploy(const std::filesystem::path& path,
-                                       const LoadOptions& options = {}) {
+template <class Arch, class Taps = taps<>, Precision precision = Precision::same, class Source>
+requires(std::convertible_to<const Source&, std::filesystem::path> ||
+         std::convertible_to<const Source&, std::span<const std::byte>> ||
+         std::same_as<Source, PublishedWeights>)
+Deployed<Arch, Taps, precision> deploy(const Source& source, const LoadOptions& options = {}) {
   TORCH_CHECK(
       !options.allow_missing && !options.allow_mismatched && !options.adapt_classes,
       "mnv3: deploy from a file takes no allow_missing, no allow_mismatched and no adapt_classes: "
       "there is no network whose values could stay; load into a MobileNetV3 and deploy that");
   const NamedTensors tensors = deployment::empty_state_dict<Arch, Taps>();
   const Definition& net = definition_of<Arch>;
-  weights::load_into({tensors, &net, net.settings.names}, path, options);
+  const weights::LoadTarget target{tensors, &net, net.settings.names};
+  if constexpr (std::convertible_to<const Source&, std::span<const std::byte>>)
+    weights::load_into(target, CheckpointReader(source), options);
+  else if constexpr (std::same_as<Source, PublishedWeights>)
+    weights::load_into(target, hub::locate(source), options);
+  else
+    weights::load_into(target, std::filesystem::path(source), options);
   return {tensors, torch::kFloat, torch::kCPU};
 }
 

@@ -9,24 +9,19 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
 #include <torch/types.h>
 
-#include <mnv3/weights/bytes/crc32.hpp>
-#include <mnv3/weights/bytes/inflate.hpp>
 #include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
-#include <mnv3/weights/bytes/printable.hpp>
-#include <mnv3/weights/bytes/zip_record.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
 #include <mnv3/weights/formats/read_checkpoint.hpp>
 #include <mnv3/weights/formats/tensor_entry.hpp>
+#include <mnv3/weights/formats/tensor_values.hpp>
 #include <mnv3/weights/tensors/name_file.hpp>
 #include <mnv3/weights/tensors/torch_dtype.hpp>
 
@@ -86,24 +81,19 @@ class CheckpointReader {
   /// their check sums are of all of it.
   std::vector<torch::Tensor> read(std::span<const TensorEntry> entries) const {
     return named([&] {
+      using Part = weights::TensorValues::Part;
+      const weights::TensorValues values(*file_, checkpoint_);
+      check_overlap(values, entries);
       std::vector<torch::Tensor> tensors;
       std::map<std::size_t, std::vector<Part>> parts;  // by storage
-      std::uint64_t total = 0;
       for (const TensorEntry& entry : entries) {
-        const std::size_t size = span_bytes(entry);
-        total += size;
-        // Views can make any amount of memory out of a small file.
-        if (total / weights::limits::overlap > file_->size())
-          throw WeightsError("its tensors share their values many times over");
         tensors.push_back(at::empty_strided(entry.shape, entry.strides,
                                             at::dtype(weights::scalar_type_of(entry.dtype))));
-        if (size == 0) continue;
-        const auto offset =
-            static_cast<std::uint64_t>(entry.offset * weights::row_of(entry.dtype).bytes);
-        auto* const bytes = static_cast<unsigned char*>(tensors.back().data_ptr());
-        parts[entry.storage].push_back({&entry, bytes, offset, size});
+        if (const std::size_t size = values.span_bytes(entry); size > 0)
+          parts[entry.storage].push_back(
+              {&entry, static_cast<unsigned char*>(tensors.back().data_ptr()), size});
       }
-      for (const auto& [storage, its_parts] : parts) read_parts(storage, its_parts);
+      for (const auto& [storage, its_parts] : parts) values.copy(its_parts);
       return tensors;
     });
   }
@@ -114,91 +104,25 @@ class CheckpointReader {
     checkpoint_ = weights::read_checkpoint(*file_);
   }
 
+  /// Views can make any amount of memory out of a small file.
+  void check_overlap(const weights::TensorValues& values,
+                     std::span<const TensorEntry> entries) const {
+    std::uint64_t total = 0;
+    std::map<std::size_t, std::uint64_t> storages;
+    for (const TensorEntry& entry : entries) {
+      const std::size_t size = values.span_bytes(entry);
+      total += size;
+      if (size > 0) storages[entry.storage] = checkpoint_.storages[entry.storage].bytes;
+    }
+    std::uint64_t all = 0;
+    for (const auto& [storage, bytes] : storages) all += bytes;
+    if (total / weights::limits::overlap > all)
+      throw WeightsError("its tensors share their values many times over");
+  }
+
   template <class Action>
   std::invoke_result_t<Action> named(Action action) const {
     return weights::name_file_in_errors("read", path_, action);
-  }
-
-  const weights::Storage& storage_of(const TensorEntry& entry) const {
-    if (entry.storage >= checkpoint_.storages.size())
-      throw WeightsError(
-          fmt::format("tensor '{}' has no storage", weights::printable(entry.name)));
-    return checkpoint_.storages[entry.storage];
-  }
-
-  /// How many bytes the tensor spans in its storage, from its first to its last.
-  std::size_t span_bytes(const TensorEntry& entry) const {
-    if (!entry.unreadable.empty())
-      throw WeightsError(fmt::format("tensor '{}' cannot be read: {}",
-                                     weights::printable(entry.name), entry.unreadable));
-    const std::int64_t span = weights::element_span(entry, storage_of(entry).bytes);
-    if (weights::is_spread_out(entry, span))
-      throw WeightsError(fmt::format("tensor '{}' is spread over too much of its storage",
-                                     weights::printable(entry.name)));
-    return static_cast<std::size_t>(span * weights::row_of(entry.dtype).bytes);
-  }
-
-  /// Bytes of a storage, and where they are to be.
-  struct Part {
-    const TensorEntry* entry = nullptr;
-    unsigned char* to = nullptr;
-    std::uint64_t offset = 0;
-    std::size_t size = 0;
-  };
-
-  void read_parts(std::size_t index, std::span<const Part> parts) const {
-    const weights::Storage& storage = checkpoint_.storages[index];
-    if (!storage.record)
-      for (const Part& part : parts) file_->read(storage.begin + part.offset, part.to, part.size);
-    else if (storage.record->is_deflated)
-      for (const Part& part : parts) unpack(storage, part);
-    else
-      read_stored(*storage.record, parts);
-    for (const Part& part : parts)
-      if (part.entry->dtype == Dtype::boolean)  // which is 0 or 1, whatever is in the file
-        std::transform(part.to, part.to + part.size, part.to,
-                       [](unsigned char byte) -> unsigned char { return byte != 0; });
-  }
-
-  void unpack(const weights::Storage& storage, const Part& part) const {
-    const weights::ZipRecord& record = *storage.record;
-    if (part.size != record.bytes)
-      throw WeightsError(
-          fmt::format("tensor '{}' is a part of '{}', which is compressed. Re-save it in Python: "
-                      "torch.save(torch.load(path), new_path)",
-                      weights::printable(part.entry->name), storage.name));
-    weights::inflate(*file_, weights::data_of(*file_, record), record.stored, part.to, part.size);
-    weights::check_crc(record, weights::crc32(0, part.to, part.size));
-  }
-
-  /// Reads a record from one end to the other: what is copied is what is summed.
-  void read_stored(const weights::ZipRecord& record, std::span<const Part> parts) const {
-    const std::uint64_t begin = weights::data_of(*file_, record);
-    if (parts.size() == 1 && parts[0].size == record.bytes) {
-      file_->read(begin, parts[0].to, parts[0].size);
-      return weights::check_crc(record, weights::crc32(0, parts[0].to, parts[0].size));
-    }
-    std::vector<unsigned char> bytes(static_cast<std::size_t>(
-        std::min<std::uint64_t>(weights::limits::piece_bytes, record.bytes)));
-    std::uint32_t crc = 0;
-    for (std::uint64_t at = 0; at < record.bytes; at += bytes.size()) {
-      bytes.resize(static_cast<std::size_t>(
-          std::min<std::uint64_t>(bytes.size(), record.bytes - at)));
-      file_->read(begin + at, bytes.data(), bytes.size());
-      crc = weights::crc32(crc, bytes.data(), bytes.size());
-      for (const Part& part : parts) copy_common(bytes, at, part);
-    }
-    weights::check_crc(record, crc);
-  }
-
-  /// Copies what `part` has of the bytes that stand at `begin` of its storage.
-  static void copy_common(std::span<const unsigned char> bytes, std::uint64_t begin,
-                          const Part& part) {
-    const std::uint64_t first = std::max(begin, part.offset);
-    const std::uint64_t last = std::min(begin + bytes.size(), part.offset + part.size);
-    if (first < last)
-      std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(first - begin), last - first,
-                  part.to + (first - part.offset));
   }
 
   std::filesystem::path path_;

@@ -17,6 +17,8 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/names.hpp>
+#include <mnv3/config/published.hpp>
+#include <mnv3/hub/locate.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
 #include <mnv3/weights/checkpoint_reader.hpp>
 #include <mnv3/weights/error.hpp>
@@ -209,6 +211,18 @@ template <class Arch, class Taps>
 LoadReport load(MobileNetV3<Arch, Taps>& net, std::span<const std::byte> bytes,
                 const LoadOptions& options = {}) {
   return weights::load_into(weights::target_of(net), CheckpointReader(bytes), options);
+}
+
+/// The same with weights that somebody publishes, `mnv3::torchvision_weights[2]`: their file is
+/// where Python keeps it, or is downloaded to there, if the program has the target mnv3::hub.
+///
+/// Errors  As above; WeightsError if the file is not there and cannot be downloaded.
+template <class Arch, class Taps>
+LoadReport load(MobileNetV3<Arch, Taps>& net, const PublishedWeights& published,
+                const LoadOptions& options = {}) {
+  weights::LoadTarget target = weights::target_of(net);
+  target.own = published.network->settings.names;
+  return weights::load_into(target, hub::locate(published), options);
 }
 
 /// The same with the architecture that the file's weights are of: one in which they would give

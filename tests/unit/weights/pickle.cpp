@@ -211,6 +211,16 @@ TEST_CASE("the stack of a pickle cannot be emptied further than to its mark") {
     CHECK(body_error(body).starts_with("the pickle has no mark to go back to"));
 }
 
+TEST_CASE("nothing reaches across the end of a frame, where Python loses bytes") {
+  CHECK(body_error("\x95\4\0\0\0\0\0\0\0K\1K\2\x86"sv).empty());
+  CHECK(body_error("\x95\2\0\0\0\0\0\0\0M\1\0"sv)
+            .starts_with("the pickle has something across a frame's end, at byte 11"));
+  CHECK(body_error("\x95\2\0\0\0\0\0\0\0cx\ny\n"sv).find("across a frame's end") !=
+        std::string::npos);
+  CHECK(body_error("\x95\x0b\0\0\0\0\0\0\0\x95\2\0\0\0\0\0\0\0K\1"sv)
+            .starts_with("the pickle has a frame in a frame"));
+}
+
 TEST_CASE("opcodes are refused on values that they do not fit") {
   for (const std::string_view body :
        {"NK\1a"sv, ")(K\1e"sv, "NNNs"sv, "](NNu"sv, "}(N\x90"sv, "}K\1a"sv})

@@ -17,7 +17,7 @@ inline constexpr std::uint64_t pickle_bytes = std::uint64_t{1} << 26;
 /// honest pickle has fewer than it has bytes. Each needs some 30 bytes of memory.
 inline constexpr std::uint64_t values_per_pickle_byte = 2;
 inline constexpr std::uint64_t values_of_any_pickle = 1 << 12;
-inline constexpr std::uint64_t values = std::uint64_t{1} << 23;
+inline constexpr std::uint64_t values = std::uint64_t{3} << 21;
 
 /// Storages that a pickle mentions, each as often as it does, and bytes of the name of one.
 inline constexpr std::size_t storage_uses = 1 << 18;
@@ -57,8 +57,8 @@ inline constexpr std::uint64_t header_bytes = 100'000'000;
 /// Entries of a safetensors file's `__metadata__`.
 inline constexpr std::size_t metadata = 1 << 16;
 
-/// How many times as much memory as the file has the tensors that are read at once may need, where
-/// they share values.
+/// How many times as much memory as their storages have the tensors that are read at once may need,
+/// where they share values.
 inline constexpr std::uint64_t overlap = 4;
 
 /// A file with the name of published weights is held in memory, so that what is hashed is what is

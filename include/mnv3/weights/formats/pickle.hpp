@@ -56,7 +56,7 @@ class Reader {
     // clang-format off
     switch (op) {
       case Op::proto: return protocol();
-      case Op::frame: return in_.check_length(in_.number<std::uint64_t>());
+      case Op::frame: return in_.begin_frame(in_.number<std::uint64_t>());
 
       case Op::none: return push(none_);
       case Op::newtrue: return push(true_);

@@ -108,16 +108,27 @@ class Cursor {
   }
 
   std::string_view line() {
-    const std::string_view text = take(bytes_.find('\n', at_) - at_);  // npos is too far
-    ++at_;
+    const std::size_t end = bytes_.find('\n', at_);
+    if (end == bytes_.npos) check_length(bytes_.size() - at_ + 1);
+    std::string_view text = take(end - at_ + 1);
+    text.remove_suffix(1);
     return text;
   }
 
   std::string_view take(std::uint64_t length) {
     check_length(length);
+    if (at_ < frame_end_ && length > frame_end_ - at_) fail("has something across a frame's end");
     const std::string_view taken = bytes_.substr(at_, static_cast<std::size_t>(length));
     at_ += taken.size();
     return taken;
+  }
+
+  /// So many bytes are to be read at once. Python's unpickler, the one in C, loses bytes where
+  /// something reaches across a frame's end, and so reads another pickle than is there.
+  void begin_frame(std::uint64_t length) {
+    check_length(length);
+    if (at_ < frame_end_) fail("has a frame in a frame");
+    frame_end_ = at_ + static_cast<std::size_t>(length);
   }
 
   void check_length(std::uint64_t length) const {
@@ -146,6 +157,7 @@ class Cursor {
   std::string_view bytes_;
   std::size_t at_ = 0;
   std::size_t op_begin_ = 0;
+  std::size_t frame_end_ = 0;
 };
 
 }  // namespace mnv3::weights::pickle
