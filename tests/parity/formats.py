@@ -294,9 +294,12 @@ class Written(unittest.TestCase):
 
 
 class Memory(unittest.TestCase):
-    """Loading needs no more memory, beside the network, than one tensor."""
+    """Loading needs, beside the network, what is loaded once more, and one storage of the file.
 
-    def test_no_more_than_one_tensor(self):
+    All new values are there before the first old one goes: a disk that fails changes nothing.
+    """
+
+    def test_no_more_than_once_more(self):
         for dtype, format in itertools.product((torch.float32, torch.float64), FORMATS):
             with self.subTest(f"{format} {dtype}"):
                 state = {k: v.clone() for k, v in state_dict("large", dtype, seed=1).items()}
@@ -305,10 +308,12 @@ class Memory(unittest.TestCase):
                 attempt = Attempt("large", path)
                 self.assertTrue(attempt.found.startswith("loaded: "), attempt.found)
                 largest = max(v.numel() * v.element_size() for v in state.values())
-                print(f"{format} {dtype}: {attempt.kilobytes / 1024:.1f} MB; the largest tensor "
+                network = sum(v.numel() * (8 if v.dtype == torch.int64 else 4)
+                              for v in state.values())
+                print(f"{format} {dtype}: {attempt.kilobytes / 1024:.1f} MB; the largest storage "
                       f"has {largest / 2**20:.1f} MB, the file {path.stat().st_size / 2**20:.1f} MB")
                 names_and_buffers = 4 * 2**20  # and code that is touched for the first time
-                self.assertLess(attempt.kilobytes * 1024, largest + names_and_buffers)
+                self.assertLess(attempt.kilobytes * 1024, network + largest + names_and_buffers)
 
 
 # ------------------------------------------------------------------------------------ hostile files

@@ -101,20 +101,26 @@ inline std::string nothing_fits(std::span<const NamedEntry> entries, const Wante
 }
 
 /// The tensors that `transfers` are for, each with its new values, of its dtype and on its device.
+/// Beside these no more is held at a time than what one storage of the file has of them.
 inline std::vector<std::pair<torch::Tensor, torch::Tensor>> read_transfers(
     const CheckpointReader& file, std::span<const Transfer> transfers,
     const NamedTensors& targets) {
   const std::map<std::string_view, torch::Tensor> by_name(targets.begin(), targets.end());
-  std::vector<TensorEntry> entries;
-  for (const Transfer& transfer : transfers) entries.push_back(transfer.entry);
-  std::vector<torch::Tensor> read = file.read(entries);
+  std::map<std::size_t, std::vector<const Transfer*>> by_storage;
+  for (const Transfer& transfer : transfers)
+    by_storage[transfer.entry.storage].push_back(&transfer);
   std::vector<std::pair<torch::Tensor, torch::Tensor>> values;
   values.reserve(transfers.size());
-  for (std::size_t i = 0; i < transfers.size(); ++i) {
-    const torch::Tensor& target = by_name.at(transfers[i].target);
-    torch::Tensor value = std::exchange(read[i], {});
-    if (transfers[i].adapts_channels) value = adapted_to_channels(value, target.size(1));
-    values.emplace_back(target, value.to(target.options()));
+  for (const auto& [storage, sharing] : by_storage) {
+    std::vector<TensorEntry> entries;
+    for (const Transfer* const transfer : sharing) entries.push_back(transfer->entry);
+    std::vector<torch::Tensor> read = file.read(entries);
+    for (std::size_t i = 0; i < sharing.size(); ++i) {
+      const torch::Tensor& target = by_name.at(sharing[i]->target);
+      torch::Tensor value = std::exchange(read[i], {});
+      if (sharing[i]->adapts_channels) value = adapted_to_channels(value, target.size(1));
+      values.emplace_back(target, value.to(target.options()));
+    }
   }
   return values;
 }
