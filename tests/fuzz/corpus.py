@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Writes seeds for a fuzzer, by real torch.save and Pillow calls: corpus.py FOLDER TARGET.
 
-Without torch or Pillow there are only those that need neither; the rest is to be found by the fuzzer.
+Without torch or Pillow there are only those that need neither; then the rest is to be found by the
+fuzzer.
 """
 
 import io
@@ -81,8 +82,6 @@ def without_torch():
         seed("pickle", f"values{protocol}", pickle.dumps(
             {"a": [1, -1, 2**40, 2**70, 1.5, None, True, "x", b"y", (1, 2, 3, 4), {1, 2}], 7: {}},
             protocol))
-
-
     seed("picture", "p6", b"P6 # a comment\n2 1 255\nabcdef")
     seed("picture", "p5", b"P5 2 1 255\nab")
     for name, text in (("svg", b"<?xml version='1.0'?><svg xmlns='x'/>"),

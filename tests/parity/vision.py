@@ -314,7 +314,8 @@ class Decode(Vision):
             if how:  # text behind the pixels
                 end = whole.index(b"tEXt") - 4
                 length = 12 + int.from_bytes(whole[end:end + 4], "big")
-                whole = whole[:end] + whole[end + length:-12] + whole[end:end + length] + whole[-12:]
+                text = whole[end:end + length]
+                whole = whole[:end] + whole[end + length:-12] + text + whole[-12:]
             with self.case(f"{picture.mode}, {how}"):
                 for size in range(len(whole)):
                     (TOOL.folder / "in.png").write_bytes(whole[:size])
@@ -371,7 +372,7 @@ class Orientation(Vision):
             warnings.simplefilter("ignore")  # Pillow warns of damaged EXIF
             theirs = self.stored  # also where EXIF is so damaged that Pillow does not go on
             with contextlib.suppress(Exception), Image.open(path) as picture:
-                # exif_transpose also writes new EXIF data, where it can fail; without any it cannot.
+                # exif_transpose also writes new EXIF data, where it can fail, but not without any.
                 orientation = picture.getexif().get(0x0112)
                 theirs = transpose_as(picture, orientation).convert("RGB")
         self.same_picture(label, theirs, "upright", name)
@@ -489,8 +490,9 @@ class Orientation(Vision):
         xmp = b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation=\"8\"/>"
         for label, segments in {
                 "two": (name + six, name + three), "empty first": (name, name + six),
-                "after XMP": (xmp, name + six), "only XMP": (xmp,), "short": (b"", b"E", name + six),
-                "no name": (six, ), "other name": (b"exif\0\0" + six,), "one zero": (b"Exif\0" + six,),
+                "after XMP": (xmp, name + six), "only XMP": (xmp,),
+                "short": (b"", b"E", name + six), "no name": (six, ),
+                "other name": (b"exif\0\0" + six,), "one zero": (b"Exif\0" + six,),
                 "not two zeros": (b"Exif\0\1" + six, name + three)}.items():
             with self.case(f"JPEG, {label}"), Image.open(TOOL.folder / "plain.jpg") as picture:
                 self.stored = picture.convert("RGB")
@@ -508,8 +510,8 @@ class Orientation(Vision):
                 self.stored = picture.convert("RGB")
                 pieces = {place: b"".join(png_chunk(b"eXIf", data) for where, data in places
                                           if where == place) for place in (before, after)}
-                (TOOL.folder / "in.png").write_bytes(png[:before] + pieces[before]
-                                                     + png[before:after] + pieces[after] + png[after:])
+                (TOOL.folder / "in.png").write_bytes(
+                    png[:before] + pieces[before] + png[before:after] + pieces[after] + png[after:])
                 self.compare(label, "in.png")
 
 

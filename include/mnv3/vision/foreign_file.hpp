@@ -11,8 +11,8 @@
 
 namespace mnv3::vision {
 
-/// Says what a file is that is no picture which can be read, and what to do about it. Nothing of the
-/// file is believed but its first bytes.
+/// Says what a file is that is no picture which can be read, and what to do about it. Only its
+/// first bytes count, whatever its name is.
 class ForeignFile {
  public:
   explicit ForeignFile(std::span<const unsigned char> bytes)

@@ -22,7 +22,7 @@
 
 namespace mnv3 {
 
-/// How pictures are decoded. The defaults give what Pillow's `Image.open(...).convert("RGB")` gives.
+/// How pictures are decoded. By default, what Pillow's `Image.open(...).convert("RGB")` gives.
 struct DecodeOptions {
   /// Turns and mirrors the picture as the EXIF data of a JPEG or PNG say that it is to be seen, as
   /// `PIL.ImageOps.exif_transpose` does. Without it the pixels stay as they are stored, and a

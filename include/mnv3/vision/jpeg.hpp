@@ -54,8 +54,8 @@ class JpegDecoder {
   /// Encoders write about ten. Each may cover the whole picture with a few bytes.
   static constexpr int most_scans = 100;
 
-  /// How often all scans together may go over the picture. Encoders' scripts do it six times for the
-  /// brightness and four times for the colours. What has more bytes for it may do it more often.
+  /// How often all scans together may go over the picture. Encoders' scripts do it six times for
+  /// brightness and four times for colours. A file with more bytes may do it more often.
   static constexpr std::uint64_t most_passes = 6, most_blocks_a_byte = 8;
 
   /// Refuses what libjpeg would spend much time or memory on, or decode without noticing damage.
@@ -71,8 +71,8 @@ class JpegDecoder {
           "Huffman coding");
     check_image_size(jpeg_.image_width, jpeg_.image_height);
     for (int i = 0; i < components; ++i) blocks_ += blocks_of(jpeg_.comp_info[i]);
-    // A block takes a code of at least one bit for its mean, and outside of progressive JPEGs, where
-    // many blocks can share it, another one for the rest.
+    // A block takes a code of at least one bit for its mean, and another one for the rest, which in
+    // progressive JPEGs many blocks can share.
     const std::uint64_t bits = blocks_ * (jpeg_.progressive_mode != FALSE ? 1U : 2U);
     if (bits / 8 > bytes_.size())
       throw VisionError("it ends too early: its " + std::to_string(jpeg_.image_width) + " x " +

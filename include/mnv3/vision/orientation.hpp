@@ -23,8 +23,8 @@ inline Image upright(Image image, int orientation) {
   const auto height = static_cast<std::size_t>(image.height);
   Image turned =
       swaps_sides ? make_image(image.height, image.width) : make_image(image.width, image.height);
-  // By tiles, for the cache: where sides are swapped, neighbours in one picture are far apart in the
-  // other.
+  // By tiles, for the cache: where sides are swapped, neighbours in one picture are far apart in
+  // the other.
   constexpr std::size_t tile = 32;
   for (std::size_t top = 0; top < height; top += tile)
     for (std::size_t left = 0; left < width; left += tile)

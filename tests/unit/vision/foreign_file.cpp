@@ -52,6 +52,9 @@ TEST_CASE("a file of another kind is named, with what to do") {
                 "ftypisom\0\0\2\0isom\0\0\0\x08"
                 "avif"sv,
                 "a video (isom)", "save the frame"},
+           Case{"\0\0\0\x14"
+                "ftypisomheicisom"sv,  // "heic" stands where a version is
+                "a video (isom)", "save the frame"},
            Case{"\0\0\0\x18"
                 "ftypcrx \0\0\0\1crx isom"sv,
                 "raw file (Canon)", "convert"},

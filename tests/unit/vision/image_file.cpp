@@ -46,8 +46,8 @@ TEST_CASE("a PNG and a PPM come back as they were") {
 TEST_CASE("a file that ends before its pixels are complete is refused wherever it ends") {
   for (const Bytes& whole : good_files()) {
     CHECK(refusal(whole).empty());
-    // A PNG may lack what follows its pixels: the code for their end, a check sum of four bytes, one
-    // of the chunk, and IEND.
+    // A PNG may lack what follows its pixels: the code for their end, a check sum of four bytes,
+    // one of the chunk, and IEND.
     const std::size_t needed = whole.size() - (find(whole, "IDAT") < whole.size() ? 22 : 0);
     for (std::size_t size = 0; size < needed; ++size) {
       CAPTURE(size);

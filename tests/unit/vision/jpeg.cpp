@@ -75,7 +75,7 @@ class TinyProgressive {
     return *this;
   }
 
-  /// Of one component, from `first` to `last`; `before` is one more than `bit` but for the first time.
+  /// Of one component, from `first` to `last`; `before` is one more than `bit`, but 0 at first.
   TinyProgressive& rest(unsigned component, unsigned first, unsigned last, unsigned before,
                         unsigned bit) {
     append(jpeg_,
