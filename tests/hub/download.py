@@ -327,6 +327,12 @@ class Broken(HubTest):
         self.leave(DATA + b"more", '"1"')
         self.succeeded(self.fetch(server, sha256=""))
 
+    def test_a_partial_file_of_another_size_is_not_continued(self):
+        server = self.serve(lambda request: request.file(DATA, '"1"'))
+        self.leave(OTHER[:HALF], '"1"', len(DATA) - 1)
+        self.succeeded(self.fetch(server, sha256=""))
+        self.assertEqual(server.ranges(), [f"bytes={HALF}-", None])
+
     def test_a_partial_file_of_anything_else_does_no_harm(self):
         server = self.serve(lambda request: request.file(DATA, '"1"'))
         for data in (OTHER[:HALF], OTHER, b"\0" * 400_000):
