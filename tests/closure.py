@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Whether headers include no library that they must not know: closure.py COMPILER INCLUDE_FOLDER"""
 
+import pathlib
 import re
 import subprocess
 import sys
@@ -17,6 +18,15 @@ ROOTS = {
         r"mnv3/(config/|hub/cache\.hpp|weights/(error|bytes/(sha256|file_descriptor))\.hpp)",
         {"fmt"}),
 }
+# All of weights/ but the files that a user calls and tensors/, its adaptors of LibTorch.
+WEIGHTS = {
+    "bytes": r"mnv3/weights/(bytes/|error\.hpp)",
+    "formats": r"mnv3/weights/(bytes/|formats/|error\.hpp)",
+    "matching": r"mnv3/(config/|weights/(bytes/|formats/|matching/|(error|options|rename|report)\.hpp))",
+}
+for folder, allowed in WEIGHTS.items():
+    for path in sorted(pathlib.Path(include, "mnv3/weights", folder).glob("*.hpp")):
+        ROOTS[str(path.relative_to(include))] = allowed, {"fmt"}
 
 for header, (allowed, libraries) in ROOTS.items():
     rule = subprocess.run([compiler, "-std=c++20", "-I", include, "-M", "-x", "c++", "-"],

@@ -110,6 +110,7 @@ save('in_dict.pth', {'model': net})
 save('complex.pth', {'c': torch.zeros(1, dtype=torch.complex64)})
 save('sparse.pth', {'s': torch.eye(3).to_sparse()})
 torch.jit.save(torch.jit.script(net), sys.argv[1] + '/script.pth')
+torch.jit.save(torch.jit.freeze(torch.jit.script(net.eval())), sys.argv[1] + '/frozen.pth')
 with open(sys.argv[1] + '/plain.pth', 'rb') as f: data = f.read()
 with zipfile.ZipFile(sys.argv[1] + '/trained.pth') as plain, \
      zipfile.ZipFile(sys.argv[1] + '/packed.pth', 'w', zipfile.ZIP_DEFLATED) as packed:
@@ -184,6 +185,8 @@ open(sys.argv[1] + '/short.pth', 'wb').write(data[:-1000])
   CHECK(
       error_of(folder / "in_dict.pth").find("but an object of class torch.nn.modules.container.") !=
       std::string::npos);
+  CHECK(error_of(folder / "frozen.pth").find("`torch.jit.freeze` made constants of them") !=
+        std::string::npos);
   CHECK(error_of(folder / "complex.pth").find("it is complex64") != std::string::npos);
   CHECK(error_of(folder / "sparse.pth").find("it is sparse") != std::string::npos);
   CHECK(error_of(folder / "short.pth").find("damaged or ends too early") != std::string::npos);

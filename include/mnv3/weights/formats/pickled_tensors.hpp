@@ -23,6 +23,12 @@
 
 namespace mnv3::weights {
 
+/// There is none in what `torch.save` was given.
+class NoTensors : public WeightsError {
+ public:
+  using WeightsError::WeightsError;
+};
+
 /// Finds the tensors in what `torch.save` was given: a state dict, or dicts, lists and tuples
 /// around state dicts, whose keys and indices become the names, joined by dots. In a TorchScript
 /// archive, a module's attributes are what a dict's keys are.
@@ -42,7 +48,7 @@ class PickledTensors {
   explicit PickledTensors(const pickle::Document& document)
       : storages_(document), effort_left_(limits::values_of_any_pickle + 16 * document.size) {
     if (find_tensors(*document.root)) walk(*document.root, 0);
-    if (entries.empty()) throw WeightsError(describe_absence(*document.root));
+    if (entries.empty()) throw NoTensors(describe_absence(*document.root));
   }
 
   /// All that the pickle mentions.

@@ -55,10 +55,21 @@ inline Checkpoint read_torch_zip(const InputFile& file) {
   const std::string bytes =
       read_record(file, *zip.find(folder + "data.pkl"), limits::pickle_bytes);
   const pickle::Document document = pickle::read(bytes);
-  PickledTensors found(document);
+  const bool is_script = zip.find(folder + "constants.pkl") != nullptr;
+  PickledTensors found = [&] {
+    try {
+      return PickledTensors(document);
+    } catch (const NoTensors&) {
+      if (!is_script) throw;
+      throw WeightsError(
+          "it is a TorchScript archive whose modules have no weights: `torch.jit.freeze` made "
+          "constants of them, which have no names. Save the module before it is frozen, best its "
+          "state dict: torch.save(model.state_dict(), path)");
+    }
+  }();
 
   Checkpoint checkpoint{.entries = std::move(found.entries), .skipped_values = found.skipped};
-  if (zip.find(folder + "constants.pkl") != nullptr) checkpoint.format = Format::torchscript;
+  if (is_script) checkpoint.format = Format::torchscript;
   for (const PickledStorages::Source& source : found.storages()) {
     checkpoint.storages.push_back(
         {.name = "data/" + printable(source.key), .bytes = source.bytes});

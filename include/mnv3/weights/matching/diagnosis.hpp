@@ -60,7 +60,7 @@ inline std::string_view what_was_done(std::span<const NamedEntry> entries,
            "belong to other modules. Save the float network that it was made from";
   if (has_part("_packed_params") ||
       any([](const NamedEntry& e) {
-        return e.entry->unreadable.find("quantised") != std::string::npos;
+        return e.entry->unreadable.find("quantized") != std::string::npos;
       }) ||
       (any([](const NamedEntry& e) { return e.name.ends_with(".zero_point"); }) &&
        any([](const NamedEntry& e) { return e.name.ends_with(".scale"); })))
