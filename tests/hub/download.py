@@ -116,6 +116,11 @@ class Plain(HubTest):
         server = self.serve(lambda request: request.send(b""))
         self.succeeded(self.fetch(server, sha256=""), b"")
 
+    def test_an_empty_file_takes_the_place_of_a_part(self):
+        server = self.serve(lambda request: request.send(b""))
+        self.leave(OTHER[:HALF], '"1"')
+        self.succeeded(self.fetch(server, sha256=""), b"")
+
     def test_published_weights_go_into_the_cache_and_are_not_downloaded_again(self):
         server = self.serve(lambda request: request.file(DATA))
         path = self.folder / "hub" / "checkpoints" / NAME
@@ -470,7 +475,7 @@ class Refused(HubTest):
     def test_an_error_page_without_end_ends(self):
         def answer(request):
             request.begin(404, Connection="close")
-            while True:
+            for _ in range(100):
                 request.wfile.write(b"sorry " * 10_000)
         self.failed(self.fetch(self.serve(answer)), "the server's answer 404 does not end")
 
@@ -483,7 +488,7 @@ class Refused(HubTest):
     def test_a_file_that_grows_too_large_is_refused(self):
         def answer(request):
             request.begin(200, Connection="close")
-            while True:
+            for _ in range(100):
                 request.wfile.write(DATA)
         self.failed(self.fetch(self.serve(answer), max_bytes=1_000_000), "the limit (max_bytes)")
         self.assertFalse(self.partial.exists())
