@@ -338,6 +338,12 @@ class Broken(HubTest):
         self.succeeded(self.fetch(server, sha256=""))
         self.assertEqual(server.ranges(), [f"bytes={HALF}-", None])
 
+    def test_a_partial_file_without_etag_and_hash_is_not_continued(self):
+        server = self.serve(lambda request: request.file(DATA))
+        self.leave(OTHER[:HALF])
+        self.succeeded(self.fetch(server, sha256=""))
+        self.assertEqual(server.ranges(), [None])
+
     def test_a_partial_file_of_anything_else_does_no_harm(self):
         server = self.serve(lambda request: request.file(DATA, '"1"'))
         for data in (OTHER[:HALF], OTHER, b"\0" * 400_000):
@@ -481,8 +487,9 @@ class Refused(HubTest):
 
     def test_a_file_that_is_announced_too_large_is_refused(self):
         server = self.serve(lambda request: request.file(DATA, '"1"'))
-        self.failed(self.fetch(server, max_bytes=len(DATA) - 1),
-                    f"{len(DATA)} bytes or more, and the limit (max_bytes) is {len(DATA) - 1}")
+        for limit in (1000, len(DATA) - 1):
+            self.failed(self.fetch(server, max_bytes=limit),
+                        f"{len(DATA)} bytes or more, and the limit (max_bytes) is {limit}")
         self.succeeded(self.fetch(server, max_bytes=len(DATA)))
 
     def test_a_file_that_grows_too_large_is_refused(self):
