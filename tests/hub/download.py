@@ -718,7 +718,7 @@ class Processes(HubTest):
     def test_a_wait_for_the_next_attempt_can_be_cancelled(self):
         server = self.serve(lambda request: request.file(DATA, '"1"', until=HALF))
         begin = time.monotonic()
-        self.failed(self.fetch(server, first_delay=20_000, cancel_at=HALF), status=3,
+        self.failed(self.fetch(server, first_delay=20_000, cancel_after=500), status=3,
                     kept=DATA[:HALF])
         self.assertLess(time.monotonic() - begin, 5)
 
