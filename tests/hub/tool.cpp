@@ -3,13 +3,15 @@
 //     tool weights|locate|elsewhere URL [OPTION=VALUE...]
 //     tool file|threads URL SHA256_PREFIX TARGET [OPTION=VALUE...]
 //     tool sigpipe
-// Options are the fields of DownloadOptions, and cancel_at, throw_at (bytes) and line (progress).
+// Options are the fields of DownloadOptions, and cancel_at, throw_at (bytes), cancel_after
+// (milliseconds) and line (progress).
 // Prints what came of it, and last the progress. Status 2: WeightsError, 3: DownloadCancelled.
 #include <mnv3/hub.hpp>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <exception>
@@ -48,13 +50,15 @@ mnv3::hub::DownloadOptions options_of(std::map<std::string, std::string> given, 
   options.replace = number("replace", 0) != 0;
   constexpr auto never = ~std::uint64_t{0};
   const std::uint64_t cancel_at = number("cancel_at", never), throw_at = number("throw_at", never);
+  const auto end = std::chrono::steady_clock::now() +
+                   std::chrono::milliseconds(number("cancel_after", 1'000'000));
   options.progress = [=, &seen](std::uint64_t now, std::optional<std::uint64_t> total) {
     ++seen.calls;
     if (now < seen.now) ++seen.downwards;
     seen.now = now;
     seen.total = total.value_or(0);
     if (now >= throw_at) throw std::runtime_error("the callback's own error");
-    return now < cancel_at;
+    return now < cancel_at && std::chrono::steady_clock::now() < end;
   };
   if (given.contains("line")) options.progress = mnv3::hub::progress_line("weights", stdout);
   return options;
