@@ -23,6 +23,7 @@ std::filesystem::path root() {
 TEST_CASE("SECURITY.md has every limit with its value") {
   const std::map<std::string, std::uint64_t> wanted{
       {"pickle_bytes", limits::pickle_bytes},
+      {"unpacked_pickle_bytes", limits::unpacked_pickle_bytes},
       {"values_per_pickle_byte", limits::values_per_pickle_byte},
       {"values_of_any_pickle", limits::values_of_any_pickle},
       {"values", limits::values},

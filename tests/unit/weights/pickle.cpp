@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/weights/formats/pickle.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
+#include <mnv3/weights/formats/pickle.hpp>
 #include <mnv3/weights/formats/pickle_writer.hpp>
 
 #include <array>
@@ -283,12 +283,14 @@ TEST_CASE("a class makes an empty dict, whatever it is given; a call looks at it
 }
 
 TEST_CASE("what LibTorch's C++ notes about types is left out") {
-  read_body("ctorch.jit._pickle\nrestore_type_tag\n}q\1U\x11" "Dict[str, Tensor]\x86R"
-            "K\1K\2s",
-            [](auto& value) {
-              CHECK(value.kind == Kind::dict);
-              CHECK(value.items().size() == 2);
-            });
+  read_body(
+      "ctorch.jit._pickle\nrestore_type_tag\n}q\1U\x11"
+      "Dict[str, Tensor]\x86R"
+      "K\1K\2s",
+      [](auto& value) {
+        CHECK(value.kind == Kind::dict);
+        CHECK(value.items().size() == 2);
+      });
   read_body("ctorch.jit._pickle\nbuild_intlist\n]K\1a\x85R",
             [](auto& value) { CHECK(value.kind == Kind::list); });
 }

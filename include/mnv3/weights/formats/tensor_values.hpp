@@ -55,10 +55,10 @@ class TensorValues {
       file_.read(begin + offset, to, size);
     } else {
       if (size != record.bytes)
-        throw WeightsError(fmt::format(
-            "tensor '{}' is a part of '{}', which is compressed. Re-save it in Python: "
-            "torch.save(torch.load(path), new_path)",
-            printable(entry.name), storage.name));
+        throw WeightsError(
+            fmt::format("tensor '{}' is a part of '{}', which is compressed. Re-save it in Python: "
+                        "torch.save(torch.load(path), new_path)",
+                        printable(entry.name), storage.name));
       inflate(file_, begin, record.stored, to, size);
     }
     if (size == record.bytes) check_crc(record, crc32(0, to, size));
@@ -73,8 +73,7 @@ class TensorValues {
       std::vector<char> bytes(size);
       return copy(entry, bytes.data(), size);
     }
-    const std::uint64_t begin =
-        storage.record ? data_of(file_, *storage.record) : storage.begin;
+    const std::uint64_t begin = storage.record ? data_of(file_, *storage.record) : storage.begin;
     const std::uint64_t end = begin + (storage.record ? storage.record->bytes : storage.bytes);
     std::vector<char> bytes(static_cast<std::size_t>(std::min(piece, end - begin)));
     std::uint32_t crc = 0;
