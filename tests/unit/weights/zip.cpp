@@ -115,6 +115,8 @@ TEST_CASE("records of kinds that nobody needs are refused by name") {
   refuses("is encrypted", [](Record& r) { r.flags = 1 << 13; });
   refuses("method that is not supported (93)", [](Record& r) { r.method = 93; });
   refuses("is a symbolic link", [](Record& r) { r.attributes = 0120777U << 16; });
+  refuses("is a folder, but has content", [](Record& r) { r.attributes = 0x10; });
+  refuses("is a folder, but has content", [](Record& r) { r.name = "a/b/"; });
   refuses("has an absolute path", [](Record& r) { r.name = "/etc/passwd"; });
   refuses("has an absolute path", [](Record& r) { r.name = "C:a"; });
   refuses("leads out of the archive", [](Record& r) { r.name = "a/../../b"; });
@@ -130,6 +132,9 @@ TEST_CASE("records of kinds that nobody needs are refused by name") {
   CHECK(contains(error_of_changed([](Record& r) { r.name = "A/fIrst"; }),
                  "there are two records 'A/fIrst'"));
   CHECK(error_of_changed([](Record& r) { r.name = "\xc3\x84"; }).empty());
+  CHECK(error_of_changed([](Record& r) {
+          r = {.name = "a/b/", .data = "", .attributes = 0x10};
+        }).empty());
 }
 
 TEST_CASE("sizes that do not fit each other or the file are refused") {
