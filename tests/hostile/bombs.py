@@ -97,6 +97,8 @@ FAMILIES = {
     # Keys of dicts.
     "keys_distinct": lambda n: b"}(" + b"".join(b"J" + struct.pack("<i", i * 65537 % 2**30) + b"N"
                                                 for i in range(n // 6)) + b"X\1\0\0\0w" + TENSOR + b"u",
+    "keys_twice": lambda n: text(b"k" * (n // 4)) + b"q\0" + text(b"k" * (n // 4)) + b"q\1" +
+                  b"}(" + b"h\0Nh\1N" * (n // 12) + b"X\1\0\0\0w" + TENSOR + b"u",
     "keys_with_prefix": lambda n: b"}(" + b"".join(
         text(b"k" * 100 + b"%d" % i) + b"N" for i in range(n // 120)) + b"X\1\0\0\0w" + TENSOR + b"u",
     "names": lambda n: b"}(" + b"".join(text(b"%d" % i) + b"h\0" for i in range(n // 12)) + b"u",

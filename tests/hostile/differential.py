@@ -351,7 +351,10 @@ class Maker:
         method = draw.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
         with zipfile.ZipFile(stream, "w", method) as archive:
             for name, data in records:
-                archive.writestr(zipfile.ZipInfo(name), data, method)
+                info = zipfile.ZipInfo(name)
+                if draw.random() < 0.05:
+                    info.external_attr = draw.choice((0x10, 0o40755 << 16, 0o120777 << 16, 0x20))
+                archive.writestr(info, data, method)
             if draw.random() < 0.1:
                 archive.comment = draw.choice((b"hello", b"PK\5\6", b"PK\5\6" + bytes(18)))
         data = stream.getvalue()

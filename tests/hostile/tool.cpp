@@ -63,8 +63,8 @@ std::string look_at(const std::string& path) {
     for (const TensorEntry& entry : checkpoint.entries) {
       line += "\t" + hex(entry.name) + "=";
       if (entry.unreadable.empty())
-        line += fmt::format("{}:{}:{:08x}", row_of(entry.dtype).name,
-                            fmt::join(entry.shape, ","), crc_of(values, entry));
+        line += fmt::format("{}:{}:{:08x}", row_of(entry.dtype).name, fmt::join(entry.shape, ","),
+                            crc_of(values, entry));
       else
         line += "unreadable:" + entry.unreadable;
     }

@@ -59,7 +59,10 @@ TEST_CASE("a file of another kind is told what it is") {
   check("tjgg\3", "it is a GGML file");
   check("\x89PNG\r\n", "it is a picture (PNG)");
   check("\xff\xd8\xff\xe0", "it is a picture (JPEG)");
-  check("\x7f" "ELF\2", "it is a program or library (ELF)");
+  check(
+      "\x7f"
+      "ELF\2",
+      "it is a program or library (ELF)");
   check("%PDF-1.7", "it is a PDF");
   check("\x08\x01\x12\xff\x03", "it is a TensorFlow SavedModel");
   check("\x08\x07\x12\x07pytorch", "it is an ONNX model");
@@ -72,8 +75,7 @@ TEST_CASE("a file of another kind is told what it is") {
 }
 
 TEST_CASE("a text is quoted, so that one sees what was downloaded instead") {
-  CHECK(error_of("Entry not found") ==
-        "it is a text, not weights. It begins: \"Entry not found\"");
+  CHECK(error_of("Entry not found") == "it is a text, not weights. It begins: \"Entry not found\"");
   CHECK(error_of("Zugriff verweigert \xc3\xbc\nline two") ==
         "it is a text, not weights. It begins: \"Zugriff verweigert \xc3\xbc\"");
   CHECK(error_of(std::string(9000, 'a')) ==
@@ -87,8 +89,8 @@ TEST_CASE("JSON is told from an index of several files") {
   CHECK(error_of("{\"weight_map\": {\"w\": \"model-00001-of-00002.safetensors\"}}")
             .find("split into several files. Load those, such as "
                   "'model-00001-of-00002.safetensors'") != std::string::npos);
-  CHECK(error_of("{\n \"weight_map\": {\"w\": \"pytorch_model-1.bin\"}}").find("'pytorch_model-1.bin'") !=
-        std::string::npos);
+  CHECK(error_of("{\n \"weight_map\": {\"w\": \"pytorch_model-1.bin\"}}")
+            .find("'pytorch_model-1.bin'") != std::string::npos);
   check("{\"weight_map\": {", "it is the index of a checkpoint");
 }
 
@@ -126,10 +128,10 @@ TEST_CASE("a safetensors header is what the format allows, and no more") {
 
 TEST_CASE("a tensor of a kind that cannot be read does not keep others from being read") {
   for (const std::string_view dtype : {"F8_E4M3", "F8_E5M2", "U16", "U32", "U64", "C64", "F4"}) {
-    const std::string file = with_header(
-        R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":")" +
-            std::string(dtype) + R"(","shape":[2,2],"data_offsets":[4,8]}})",
-        8);
+    const std::string file =
+        with_header(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":")" +
+                        std::string(dtype) + R"(","shape":[2,2],"data_offsets":[4,8]}})",
+                    8);
     const InputFile input(std::as_bytes(std::span(file)));
     const auto checkpoint = mnv3::weights::read_checkpoint(input);
     REQUIRE(checkpoint.entries.size() == 2);

@@ -109,8 +109,8 @@ TEST_CASE("a text from a file is one short line without commands for a terminal"
   CHECK(printable("\xc3\xbc\xc3\xbc\xc3\xbc", 2) == "\xc3\xbc\xc3\xbc...");
   for (int second = 0; second < 256; ++second)  // whatever is not UTF-8 is not let through
     for (int lead = 128; lead < 256; ++lead)
-      CHECK(mnv3::weights::is_utf8(
-          printable(std::string{static_cast<char>(lead), static_cast<char>(second), '\xa0', '\x80'})));
+      CHECK(mnv3::weights::is_utf8(printable(
+          std::string{static_cast<char>(lead), static_cast<char>(second), '\xa0', '\x80'})));
   CHECK(mnv3::weights::is_utf8("12345678\xc3\xbc"));
   CHECK_FALSE(mnv3::weights::is_utf8("12345678\xc3"));
 }

@@ -5,6 +5,7 @@
 #include <mnv3/weights/tensors/safetensors_writer.hpp>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <thread>
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +30,13 @@ TEST_CASE("a process that is killed while it saves leaves the old file or the ne
        {{"a", torch::zeros({300, 500})}, {"b", torch::arange(2000)}, {"c", torch::ones(3)}}}};
 
   std::mt19937 random(1);
+  // How many files the child has begun and finished, in memory that both see.
+  struct Counts {
+    std::atomic<int> begun, finished;
+  };
+  auto* const counts = static_cast<Counts*>(
+      ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(counts != MAP_FAILED);
   int between = 0;  // how often it was killed while there was an unfinished file
   for (const auto& [name, write] : writers) {
     const files::TemporaryFolder folder;
@@ -41,7 +50,11 @@ TEST_CASE("a process that is killed while it saves leaves the old file or the ne
       const pid_t child = ::fork();
       REQUIRE(child >= 0);
       if (child == 0)
-        for (std::size_t i = 0;; i = 1 - i) write(path, states[i]);
+        for (std::size_t i = 0;; i = 1 - i) {
+          ++counts->begun;
+          write(path, states[i]);
+          ++counts->finished;
+        }
       std::this_thread::sleep_for(std::chrono::microseconds(random() % 20'000));
       REQUIRE(::kill(child, SIGKILL) == 0);
       int status = 0;
@@ -49,12 +62,12 @@ TEST_CASE("a process that is killed while it saves leaves the old file or the ne
       REQUIRE(WIFSIGNALED(status));  // not: it has ended by itself, for some other reason
       const std::string left = files::read(path);
       CHECK((left == whole[0] || left == whole[1]));
+      between += counts->begun.exchange(0) != counts->finished.exchange(0);
+      // Where the file system has no files without names, the unfinished one is left.
       for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
-        if (entry.path() != path) {
-          ++between;
-          std::filesystem::remove(entry.path());
-        }
+        if (entry.path() != path) std::filesystem::remove(entry.path());
     }
   }
+  ::munmap(counts, sizeof(Counts));
   CHECK(between > 20);
 }

@@ -50,7 +50,8 @@ bool contains(const std::string& text, std::string_view part) {
 
 TEST_CASE("check sums are those of zip archives, whichever way they are calculated") {
   using namespace mnv3::weights;
-  CHECK(mnv3::weights::crc32(0, "123456789", 9) == 0xcbf43926);  // the check value that catalogues of CRCs give
+  CHECK(mnv3::weights::crc32(0, "123456789", 9) ==
+        0xcbf43926);  // the check value that catalogues of CRCs give
   CHECK(mnv3::weights::crc32(0, "", 0) == 0);
   std::string bytes;
   for (int i = 0; i < 1000; ++i) bytes += static_cast<char>(i * i >> 3);
@@ -96,7 +97,8 @@ TEST_CASE("a comment after an archive does not hide it") {
   // torch takes the last of them for the end, Python's zipfile perhaps another.
   zip.comment = "PK\5\6 is how a directory ends, but not here: "s + std::string(30, '\0');
   CHECK(contains(error_of(zip.bytes()), "what looks like its directory's end is none"));
-  zip.comment = Archive{{{"a/first", "other"}}}.bytes();  // so that its end has a comment of its own
+  zip.comment =
+      Archive{{{"a/first", "other"}}}.bytes();  // so that its end has a comment of its own
   CHECK_FALSE(error_of(zip.bytes()).empty());
   zip.comment = "PK\5\6";  // too short for one
   CHECK(error_of(zip.bytes()).empty());
@@ -113,6 +115,8 @@ TEST_CASE("records of kinds that nobody needs are refused by name") {
   refuses("is encrypted", [](Record& r) { r.flags = 1 << 13; });
   refuses("method that is not supported (93)", [](Record& r) { r.method = 93; });
   refuses("is a symbolic link", [](Record& r) { r.attributes = 0120777U << 16; });
+  refuses("is a folder, but has content", [](Record& r) { r.attributes = 0x10; });
+  refuses("is a folder, but has content", [](Record& r) { r.name = "a/b/"; });
   refuses("has an absolute path", [](Record& r) { r.name = "/etc/passwd"; });
   refuses("has an absolute path", [](Record& r) { r.name = "C:a"; });
   refuses("leads out of the archive", [](Record& r) { r.name = "a/../../b"; });
@@ -128,6 +132,9 @@ TEST_CASE("records of kinds that nobody needs are refused by name") {
   CHECK(contains(error_of_changed([](Record& r) { r.name = "A/fIrst"; }),
                  "there are two records 'A/fIrst'"));
   CHECK(error_of_changed([](Record& r) { r.name = "\xc3\x84"; }).empty());
+  CHECK(error_of_changed([](Record& r) {
+          r = {.name = "a/b/", .data = "", .attributes = 0x10};
+        }).empty());
 }
 
 TEST_CASE("sizes that do not fit each other or the file are refused") {

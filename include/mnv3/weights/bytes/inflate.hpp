@@ -35,8 +35,8 @@ inline void inflate(const InputFile& file, std::uint64_t begin, std::uint64_t st
   Bytef nowhere = 0;  // zlib wants a place to write to even if there is nothing to write
   for (int status = Z_OK; status != Z_STREAM_END;) {
     if (zip.avail_in == 0 && stored > 0) {
-      const auto count = static_cast<std::size_t>(
-          std::min<std::uint64_t>(stored, limits::piece_bytes));
+      const auto count =
+          static_cast<std::size_t>(std::min<std::uint64_t>(stored, limits::piece_bytes));
       file.read(begin, piece.get(), count);
       begin += count;
       stored -= count;

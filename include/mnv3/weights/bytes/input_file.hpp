@@ -82,9 +82,8 @@ class InputFile {
   void hold(std::uint64_t at_most) {
     if (memory_ != nullptr) return;
     if (size_ > at_most)
-      throw WeightsError(
-          fmt::format("it has {} bytes, more than the {} that may be held in memory", size_,
-                      at_most));
+      throw WeightsError(fmt::format("it has {} bytes, more than the {} that may be held in memory",
+                                     size_, at_most));
     const auto size = static_cast<std::size_t>(size_);
     // One more, since a null pointer means that nothing is held.
     auto held = std::make_unique_for_overwrite<std::byte[]>(size + 1);

@@ -10,14 +10,16 @@
 
 namespace mnv3::weights::limits {
 
-/// Of one pickle, unpacked. A million integers need 5 MB.
+/// Of one pickle; of one that is compressed, which may come from a file that is far smaller. A million
+/// integers need 5 MB.
 inline constexpr std::uint64_t pickle_bytes = std::uint64_t{1} << 26;
+inline constexpr std::uint64_t unpacked_pickle_bytes = std::uint64_t{1} << 25;
 
 /// Values that one pickle makes, moves or copies: an opcode of one byte makes one, so that an
 /// honest pickle has fewer than it has bytes. Each needs some 30 bytes of memory.
 inline constexpr std::uint64_t values_per_pickle_byte = 2;
 inline constexpr std::uint64_t values_of_any_pickle = 1 << 12;
-inline constexpr std::uint64_t values = std::uint64_t{3} << 21;
+inline constexpr std::uint64_t values = std::uint64_t{1} << 22;
 
 /// Storages that a pickle mentions, each as often as it does, and bytes of the name of one.
 inline constexpr std::size_t storage_uses = 1 << 18;

@@ -54,9 +54,8 @@ inline std::string printable(std::string_view text,
     if (character.size() == 1) return byte(0) < ' ' || byte(0) == 0x7f;
     if (character.size() == 2) return byte(0) == 0xc2 && byte(1) < 0xa0;  // U+0080 to U+009F
     // U+200B to U+200F, U+2028 to U+202E, U+2066 to U+2069, U+FEFF.
-    return (character.starts_with("\xe2\x80") && (byte(2) >= 0xa8 ? byte(2) <= 0xae
-                                                                  : byte(2) >= 0x8b &&
-                                                                        byte(2) <= 0x8f)) ||
+    return (character.starts_with("\xe2\x80") &&
+            (byte(2) >= 0xa8 ? byte(2) <= 0xae : byte(2) >= 0x8b && byte(2) <= 0x8f)) ||
            (character.starts_with("\xe2\x81") && byte(2) >= 0xa6 && byte(2) <= 0xa9) ||
            character == "\xef\xbb\xbf";
   };

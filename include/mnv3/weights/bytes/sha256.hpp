@@ -15,6 +15,12 @@
 #include <immintrin.h>
 #endif
 
+// Why not a library's: OpenSSL's saves 6 ms of a file of 22 MB, and would be a dependency of 4.5 MB
+// for one function. 64 MB in memory, best of nine, one core of an AMD EPYC with SHA instructions
+// (2026-11, g++ 12.2 -O2, Debian 12):
+//   this               0.96 GB/s        OpenSSL 3.0.19      1.29 GB/s
+//   this, portable     0.19 GB/s
+
 namespace mnv3 {
 
 namespace weights::sha256 {

@@ -185,6 +185,10 @@ class ZipDirectory {
     constexpr unsigned unix_writer = 3, file_kind = 0170000, symlink = 0120000;
     if (writer >> 8 == unix_writer && (attributes >> 16 & file_kind) == symlink)
       refuse("is a symbolic link");
+    // torch's reader takes a folder to be empty, and leaves in memory what was there.
+    constexpr unsigned dos_folder = 0x10;
+    if (record.bytes != 0 && ((attributes & dos_folder) != 0 || record.name.ends_with('/')))
+      refuse("is a folder, but has content");
     if (disk != 0) refuse("is in another part of the archive");
     std::string name = record.name;
     // torch's reader takes "A" for "a".

@@ -37,9 +37,8 @@ struct ZipRecord {
 /// Errors  WeightsError, without the file's name.
 /// Source  PKWARE APPNOTE.TXT 6.3.10, section 4.3.7.
 inline std::uint64_t data_of(const InputFile& file, const ZipRecord& record) {
-  const std::string bytes =
-      file.read(record.header, ZipRecord::header_bytes + record.name.size(),
-                ZipRecord::header_bytes + 0xffff);
+  const std::string bytes = file.read(record.header, ZipRecord::header_bytes + record.name.size(),
+                                      ZipRecord::header_bytes + 0xffff);
   LittleEndian numbers(bytes);
   const bool has_signature = numbers.take(4) == "PK\3\4";
   numbers.take(2);  // version
@@ -73,8 +72,8 @@ inline void check_crc(const ZipRecord& record, std::uint32_t crc) {
 inline std::string read_record(const InputFile& file, const ZipRecord& record,
                                std::uint64_t at_most) {
   if (record.bytes > at_most)
-    throw WeightsError(fmt::format("record '{}' has {} bytes, more than {}",
-                                   printable(record.name), record.bytes, at_most));
+    throw WeightsError(fmt::format("record '{}' has {} bytes, more than {}", printable(record.name),
+                                   record.bytes, at_most));
   const std::uint64_t begin = data_of(file, record);
   std::string bytes(static_cast<std::size_t>(record.bytes), '\0');
   if (record.is_deflated)

@@ -67,7 +67,10 @@ inline std::string describe_foreign_file(std::string_view head) {
       {0, "\xff\xd8\xff", "it is a picture (JPEG)"},
       {0, "GIF8", "it is a picture (GIF)"},
       {8, "WEBP", "it is a picture (WebP)"},
-      {0, "\x7f""ELF", "it is a program or library (ELF)"},
+      {0,
+       "\x7f"
+       "ELF",
+       "it is a program or library (ELF)"},
       {0, "MZ", "it is a program for Windows"},
       {0, "%PDF", "it is a PDF"},
       {0, "\x08\x01\x12", "it is a TensorFlow SavedModel, whose networks are others"},
@@ -94,8 +97,8 @@ inline std::string describe_foreign_file(std::string_view head) {
       text.starts_with("{}"))
     return describe_json(text);
   // The last character may be cut.
-  const std::string_view whole = text.substr(0, text.size() - std::min<std::size_t>(
-                                                                  text.size(), 3));
+  const std::string_view whole =
+      text.substr(0, text.size() - std::min<std::size_t>(text.size(), 3));
   const bool has_control = std::any_of(head.begin(), head.end(), [](char c) {
     return (static_cast<unsigned char>(c) < ' ' && c != '\t' && c != '\n' && c != '\r') ||
            c == '\x7f';

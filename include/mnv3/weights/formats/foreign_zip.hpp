@@ -14,13 +14,12 @@ namespace mnv3::weights {
 
 /// What a zip archive is that `torch.save` did not write, and what to do about it.
 inline std::string describe_foreign_zip(const ZipDirectory& zip) {
-  constexpr std::array<std::string_view, 6> of_weights{".pth", ".pt",  ".safetensors",
+  constexpr std::array<std::string_view, 6> of_weights{".pth", ".pt",   ".safetensors",
                                                        ".bin", ".ckpt", ".pkl"};
   for (const std::string_view end : of_weights)
     for (const auto& [name, record] : zip.records())
       if (name.ends_with(end))
-        return fmt::format("it is a zip archive that holds '{}'. Unpack it first",
-                           printable(name));
+        return fmt::format("it is a zip archive that holds '{}'. Unpack it first", printable(name));
   for (const auto& [name, record] : zip.records()) {
     if (name.ends_with(".npy"))
       return "it is an archive of NumPy arrays (.npz). Save tensors in Python: "

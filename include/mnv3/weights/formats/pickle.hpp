@@ -33,11 +33,11 @@ class Reader {
  public:
   explicit Reader(std::string_view bytes) : in_(bytes) {
     if (bytes.size() > limits::pickle_bytes)
-      throw WeightsError(fmt::format("the pickle has {} bytes, more than {}", bytes.size(),
-                                     limits::pickle_bytes));
-    budget_ = std::min<std::uint64_t>(
-        limits::values,
-        limits::values_of_any_pickle + limits::values_per_pickle_byte * bytes.size());
+      throw WeightsError(
+          fmt::format("the pickle has {} bytes, more than {}", bytes.size(), limits::pickle_bytes));
+    budget_ =
+        std::min<std::uint64_t>(limits::values, limits::values_of_any_pickle +
+                                                    limits::values_per_pickle_byte * bytes.size());
     none_ = document_.make(Kind::none);
     false_ = document_.make_integer(Kind::boolean, 0);
     true_ = document_.make_integer(Kind::boolean, 1);
@@ -215,8 +215,7 @@ class Reader {
   void push_tuple(std::size_t count) {
     if (stack_.size() < count + (marks_.empty() ? 0 : marks_.back()))
       in_.fail("takes a value from an empty stack");
-    Value* const tuple =
-        document_.make_items(Kind::tuple, Value::Items(stack_).last(count));
+    Value* const tuple = document_.make_items(Kind::tuple, Value::Items(stack_).last(count));
     stack_.resize(stack_.size() - count);
     push(tuple);
   }
@@ -342,10 +341,13 @@ class Reader {
     Value& target = *top();
     if (target.kind != Kind::object) return;
     if (is_tensor(target)) {
-      // What torch before 0.4 wrote of a Variable: requires_grad, volatile, hooks. Everything else
-      // would replace its values.
-      if (state->kind != Kind::tuple || state->items().size() != 3) in_.fail("changes a tensor");
-      return;
+      const bool is_empty =
+          target.items().size() == 2 && target.items()[1]->items().empty() && is_class(target);
+      const std::size_t size = state->kind == Kind::tuple ? state->items().size() : 0;
+      // What torch before 0.4 wrote of a Variable that has its values: requires_grad, volatile,
+      // hooks. Everything else would replace its values, and may only give it its first ones.
+      if (size == 3) return;
+      if (!is_empty || (size != 4 && size != 5)) in_.fail("changes a tensor");
     }
     if (target.items().size() != 2) in_.fail("gives an object two states");
     state->is_final = true;
@@ -365,6 +367,11 @@ class Reader {
     return module == "torch" || module == "torch._utils" || module == "torch._tensor" ||
            module == "torch.tensor" || module == "torch.nn.parameter" ||
            module == "torch.autograd.variable";
+  }
+
+  /// Whether a class made it, and no function.
+  static bool is_class(const Value& object) {
+    return !object.items()[0]->items()[1]->text().starts_with("_");
   }
 
   void remember(std::uint64_t index) {

@@ -58,9 +58,7 @@ class Value {
   std::string_view text() const {
     return has_text() ? std::string_view(content_.text, size_) : std::string_view();
   }
-  Items items() const {
-    return kind >= Kind::tuple ? Items(content_.items, size_) : Items();
-  }
+  Items items() const { return kind >= Kind::tuple ? Items(content_.items, size_) : Items(); }
 
   bool is_text(std::string_view wanted) const { return kind == Kind::text && text() == wanted; }
   bool is_global(std::string_view module, std::string_view name) const {

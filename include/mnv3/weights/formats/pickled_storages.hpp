@@ -126,8 +126,7 @@ class PickledStorages {
       refuse();
     std::int64_t end = 0, bytes = 0;
     if (__builtin_add_overflow(view[1]->integer(), view[2]->integer(), &end) ||
-        __builtin_mul_overflow(end, unit, &bytes) ||
-        static_cast<std::uint64_t>(bytes) > use.bytes)
+        __builtin_mul_overflow(end, unit, &bytes) || static_cast<std::uint64_t>(bytes) > use.bytes)
       refuse();
     const View this_one{use.source, view[1]->integer(), view[2]->integer()};
     // torch takes the first of one key.

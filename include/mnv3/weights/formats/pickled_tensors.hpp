@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <set>
 #include <string>
@@ -42,7 +43,8 @@ class NoTensors : public WeightsError {
 ///         A tensor of a kind that cannot be read is none: see `TensorEntry::unreadable`.
 /// Source  torch 1.13.1 torch/_tensor.py `_reduce_ex_internal`, torch/_utils.py,
 ///         torch/nn/parameter.py; torch 2.6 for `_rebuild_tensor_v3`, `_rebuild_wrapper_subclass`
-///         and `_rebuild_parameter_with_state`; torch 0.3 for `Variable.__reduce_ex__`.
+///         and `_rebuild_parameter_with_state`; torch 0.3 for `Variable.__reduce_ex__`; torch 1.13.1
+///         torch/_tensor.py `__setstate__` for what was before that.
 class PickledTensors {
  public:
   explicit PickledTensors(const pickle::Document& document)
@@ -97,8 +99,8 @@ class PickledTensors {
   static void check_attributes(const Value& state) {
     const auto refuse = [] { throw WeightsError("it replaces the values of a tensor"); };
     if (state.kind == Kind::tuple || state.kind == Kind::list) {
-      for (const Value* const part : state.items().first(std::min<std::size_t>(
-               state.items().size(), 2)))  // attributes, slots
+      for (const Value* const part : state.items().first(
+               std::min<std::size_t>(state.items().size(), 2)))  // attributes, slots
         if (part->kind == Kind::dict) check_attributes(*part);
     } else if (state.kind == Kind::dict && (state.mark & attributes_checked) == 0) {
       state.mark |= attributes_checked;
@@ -120,6 +122,8 @@ class PickledTensors {
         check_attributes(*args[3]);
       return args[0];
     }
+    // As torch 0.1 wrote a Variable: values, gradient, ...
+    if (is_parameter && state_of(object, 5) != nullptr) return state_of(object, 5)->items()[0];
     // A TorchScript module: its class is named after the Python that it was made of.
     if (call.callable->kind == Kind::global && object.items().size() > 2 &&
         call.callable->items()[0]->text().starts_with("__torch__") &&
@@ -128,7 +132,25 @@ class PickledTensors {
     return nullptr;
   }
 
-  static bool is_tensor(const Call& call) { return call.is_in("torch._utils", "_rebuild"); }
+  /// The state that the object was given, if it is a tuple of that size; else null.
+  static const Value* state_of(const Value& object, std::size_t size) {
+    if (object.items().size() < 3 || object.items()[2]->kind != Kind::tuple ||
+        object.items()[2]->items().size() != size)
+      return nullptr;
+    return object.items()[2];
+  }
+
+  /// As torch 0.1 wrote a tensor: torch.FloatTensor(), and then storage, offset, shape and strides.
+  static const Value* old_tensor(const Value& object) {
+    const Value& callable = *object.items()[0];
+    const bool is_one = callable.kind == Kind::global && callable.items()[0]->text() == "torch" &&
+                        callable.items()[1]->text().ends_with("Tensor");
+    return is_one ? state_of(object, 4) : nullptr;
+  }
+
+  static bool is_tensor(const Value& object, const Call& call) {
+    return call.is_in("torch._utils", "_rebuild") || old_tensor(object) != nullptr;
+  }
 
   // Where there are tensors.
 
@@ -149,7 +171,7 @@ class PickledTensors {
       const Value* value;
       std::size_t next;
     };
-    std::vector<Open> way;
+    std::deque<Open> way;
     const auto visit = [&](const Value& value) {  // whether that finds a tensor at once
       switch (value.kind) {
         case Kind::dict:
@@ -157,7 +179,7 @@ class PickledTensors {
         case Kind::tuple:
         case Kind::object:
           if (mark_of(value) == unseen) {
-            if (value.kind == Kind::object && is_tensor(call_of(value)) &&
+            if (value.kind == Kind::object && is_tensor(value, call_of(value)) &&
                 wrapped_by(value, call_of(value)) == nullptr) {
               set_mark(value, with_tensors);
               return true;
@@ -212,23 +234,25 @@ class PickledTensors {
   /// Of two values with one key, Python keeps the last. No program writes that. In Python, True, 1
   /// and 1.0 are one key.
   static void check_keys(const Value& dict) {
-    std::set<std::string_view> texts;
-    std::set<std::int64_t> integers;
+    std::set<std::string_view>
+        texts;  // one by one: a long text that is there often is compared once
+    std::vector<std::int64_t> integers;
+    constexpr double too_large = 9.2e18;  // for any key that is not made to deceive
     for (std::size_t i = 0; i < dict.items().size(); i += 2) {
       const Value& key = *dict.items()[i];
-      std::optional<std::int64_t> integer;
-      constexpr double too_large = 9.2e18;  // for any key that is not made to deceive
+      if (key.kind == Kind::text && !texts.insert(key.text()).second)
+        throw WeightsError(
+            fmt::format("a dict in it has the key '{}' twice", printable(key.text())));
       if (key.kind == Kind::integer || key.kind == Kind::boolean)
-        integer = key.integer();
+        integers.push_back(key.integer());
       else if (key.kind == Kind::real && key.real() > -too_large && key.real() < too_large &&
                key.real() == static_cast<double>(static_cast<std::int64_t>(key.real())))
-        integer = static_cast<std::int64_t>(key.real());
-      if (key.kind == Kind::text && !texts.insert(key.text()).second)
-        throw WeightsError(fmt::format("a dict in it has the key '{}' twice",
-                                       printable(key.text())));
-      if (integer && !integers.insert(*integer).second)
-        throw WeightsError(fmt::format("a dict in it has the key {} twice", *integer));
+        integers.push_back(static_cast<std::int64_t>(key.real()));
     }
+    std::sort(integers.begin(), integers.end());
+    if (const auto twice = std::adjacent_find(integers.begin(), integers.end());
+        twice != integers.end())
+      throw WeightsError(fmt::format("a dict in it has the key {} twice", *twice));
   }
 
   // The way to each of them.
@@ -261,7 +285,7 @@ class PickledTensors {
         if (const Value* const inner = wrapped_by(value, call); inner != nullptr) {
           if (leads_to_tensors(*inner)) walk(*inner, depth + 1);
         } else {
-          add(call);
+          add(value, call);
         }
         break;
       }
@@ -296,14 +320,16 @@ class PickledTensors {
 
   // The tensors.
 
-  void add(const Call& call) {
+  void add(const Value& object, const Call& call) {
     TensorEntry entry{.name = name_, .storage = no_storage};
     const auto args = call.args();
     const auto arguments = [&](std::size_t least) {
       if (args.size() < least) fail("has too few values");
       return args;
     };
-    if (call.is("torch._utils", "_rebuild_tensor")) {
+    if (const Value* const state = old_tensor(object); state != nullptr) {
+      fill(entry, state->items(), nullptr, nullptr);
+    } else if (call.is("torch._utils", "_rebuild_tensor")) {
       fill(entry, arguments(4), nullptr, nullptr);
     } else if (call.is("torch._utils", "_rebuild_tensor_v2")) {
       fill(entry, arguments(4), nullptr, args.size() > 6 ? args[6] : nullptr);

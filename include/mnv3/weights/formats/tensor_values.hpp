@@ -71,6 +71,14 @@ class TensorValues {
                        [](unsigned char byte) -> unsigned char { return byte != 0; });
   }
 
+  /// Copies what one tensor spans.
+  ///
+  /// @param size  Its `span_bytes`.
+  void copy(const TensorEntry& entry, void* to, std::size_t size) const {
+    const Part part{&entry, static_cast<unsigned char*>(to), size};
+    if (size > 0) copy(std::span(&part, 1));
+  }
+
  private:
   void unpack(const Storage& storage, const Part& part) const {
     const ZipRecord& record = *storage.record;

@@ -164,7 +164,8 @@ inline Checkpoint read_torch_legacy(const InputFile& file) {
   }
   for (const TensorEntry& entry : checkpoint.entries)
     if (entry.unreadable.empty() && !is_there[entry.storage])
-      throw WeightsError(fmt::format("tensor '{}' has no values: there is no {}", printable(entry.name),
+      throw WeightsError(fmt::format("tensor '{}' has no values: there is no {}",
+                                     printable(entry.name),
                                      checkpoint.storages[entry.storage].name));
   return checkpoint;
 }

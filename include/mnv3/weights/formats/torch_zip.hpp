@@ -29,9 +29,8 @@ inline std::string find_top_folder(const ZipDirectory& zip) {
     const std::size_t slash = name.find('/');
     if (slash == name.npos || std::string_view(name).substr(slash + 1) != pickle) continue;
     if (!folder.empty())
-      throw WeightsError(
-          fmt::format("there are two checkpoints in it: '{}{}' and '{}'", printable(folder),
-                      pickle, printable(name)));
+      throw WeightsError(fmt::format("there are two checkpoints in it: '{}{}' and '{}'",
+                                     printable(folder), pickle, printable(name)));
     folder = name.substr(0, slash + 1);
   }
   if (folder.empty()) throw WeightsError(describe_foreign_zip(zip));
@@ -52,8 +51,9 @@ inline Checkpoint read_torch_zip(const InputFile& file) {
         "it was written on a big-endian machine. Re-save it in Python, torch >= 2.1, on a "
         "little-endian one: torch.save(torch.load(path), new_path)");
 
-  const std::string bytes =
-      read_record(file, *zip.find(folder + "data.pkl"), limits::pickle_bytes);
+  const ZipRecord& pickled = *zip.find(folder + "data.pkl");
+  const std::string bytes = read_record(
+      file, pickled, pickled.is_deflated ? limits::unpacked_pickle_bytes : limits::pickle_bytes);
   const pickle::Document document = pickle::read(bytes);
   const bool is_script = zip.find(folder + "constants.pkl") != nullptr;
   PickledTensors found = [&] {
@@ -71,8 +71,7 @@ inline Checkpoint read_torch_zip(const InputFile& file) {
   Checkpoint checkpoint{.entries = std::move(found.entries), .skipped_values = found.skipped};
   if (is_script) checkpoint.format = Format::torchscript;
   for (const PickledStorages::Source& source : found.storages()) {
-    checkpoint.storages.push_back(
-        {.name = "data/" + printable(source.key), .bytes = source.bytes});
+    checkpoint.storages.push_back({.name = "data/" + printable(source.key), .bytes = source.bytes});
     if (const ZipRecord* const record = zip.find(folder + "data/" + source.key))
       checkpoint.storages.back().record = *record;
   }
