@@ -41,6 +41,7 @@ class JpegDecoder {
     if (!read_header()) throw VisionError(errors_.message.data());
     orientation_ = exif_orientation(exif_);
     check_frame();
+    if (!read_scans()) throw VisionError(errors_.message.data());
     Image image = make_image(jpeg_.image_width, jpeg_.image_height);
     if (!read_pixels(image.rgb.data(), image.row_bytes()))
       throw VisionError(errors_.message.data());
@@ -54,9 +55,11 @@ class JpegDecoder {
   /// Encoders write about ten. Each may cover the whole picture with a few bytes.
   static constexpr int most_scans = 100;
 
-  /// How often all scans together may go over the picture. Encoders' scripts do it six times for
-  /// brightness and four times for colours. A file with more bytes may do it more often.
-  static constexpr std::uint64_t most_passes = 6, most_blocks_a_byte = 8;
+  /// What all scans together may cost, in looks at a coefficient. One that corrects coefficients
+  /// looks at all of its band, and each one costs as much as some looks even if it does nothing.
+  /// Encoders' scripts cost 190 a block. A file with more bytes may cost more.
+  static constexpr std::uint64_t looks_a_visit = 16, most_looks_a_block = 256,
+                                 most_looks_a_byte = 128;
 
   /// Refuses what libjpeg would spend much time or memory on, or decode without noticing damage.
   void check_frame() {
@@ -95,12 +98,18 @@ class JpegDecoder {
     return true;
   }
 
+  /// All of them, if there are several: only together do they give pixels.
+  bool read_scans() {
+    if (setjmp(errors_.jump) != 0) return false;
+    jpeg_.out_color_space = jpeg_.num_components == 4 ? JCS_CMYK : JCS_RGB;
+    jpeg_start_decompress(&jpeg_);
+    require_all_coefficients();
+    return true;
+  }
+
   bool read_pixels(unsigned char* pixels, std::size_t row_bytes) {
     if (setjmp(errors_.jump) != 0) return false;
     const bool is_cmyk = jpeg_.num_components == 4;
-    jpeg_.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
-    jpeg_start_decompress(&jpeg_);
-    require_all_coefficients();
     const JSAMPARRAY four =
         is_cmyk ? jpeg_.mem->alloc_sarray(base(), JPOOL_IMAGE, 4 * jpeg_.output_width, 1) : nullptr;
     while (jpeg_.output_scanline < jpeg_.output_height) {
@@ -166,8 +175,11 @@ class JpegDecoder {
     scans_ = jpeg_.input_scan_number;
     static_assert(most_scans == 100, "the message says it");
     if (scans_ > most_scans) fail_with("it has more than 100 scans");
-    for (int i = 0; i < jpeg_.comps_in_scan; ++i) visited_ += blocks_of(*jpeg_.cur_comp_info[i]);
-    if (visited_ > most_passes * blocks_ + most_blocks_a_byte * bytes_.size())
+    const auto band = static_cast<std::uint64_t>(jpeg_.Se - jpeg_.Ss + 1);
+    const std::uint64_t looks = jpeg_.Ah > 0 ? std::max(band, looks_a_visit) : looks_a_visit;
+    for (int i = 0; i < jpeg_.comps_in_scan; ++i)
+      looks_ += looks * blocks_of(*jpeg_.cur_comp_info[i]);
+    if (looks_ > most_looks_a_block * blocks_ + most_looks_a_byte * bytes_.size())
       fail_with("its scans go over the picture too often for so small a file");
   }
 
@@ -200,8 +212,8 @@ class JpegDecoder {
   std::span<const unsigned char> exif_;
   bool has_exif_ = false;
   int orientation_ = 1;
-  std::uint64_t blocks_ = 0;   ///< In the picture, of all components.
-  std::uint64_t visited_ = 0;  ///< By all scans so far.
+  std::uint64_t blocks_ = 0;  ///< In the picture, of all components.
+  std::uint64_t looks_ = 0;   ///< By all scans so far.
   int scans_ = 0;
 };
 

@@ -203,6 +203,15 @@ TEST_CASE("scans that go over a large picture again and again for nothing are re
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(3));  // of three files
 }
 
+TEST_CASE("a picture with details may have a scan for each coefficient") {
+  std::vector<jpeg_scan_info> scans{{1, {0, 0, 0, 0}, 0, 0, 0, 0}};
+  for (int k = 1; k < 64; ++k) scans.push_back({1, {0, 0, 0, 0}, k, k, 0, 0});
+  Raster raster{256, 256, 1, {}};
+  for (unsigned i = 0; i < 256 * 256; ++i)
+    raster.bytes.push_back(static_cast<std::uint8_t>(i * i / 7));
+  CHECK(refusal(jpeg_of(raster, {.scans = scans})).empty());
+}
+
 TEST_CASE("an EXIF segment that ends too early is an error") {
   const Bytes jpeg = jpeg_of(gradient(), Coding::baseline);
   CHECK(refusal({0xff, 0xd8, 0xff, 0xe1}) == "it ends too early");

@@ -80,6 +80,16 @@ TEST_CASE("a JPEG and a PNG are turned on request, and only then") {
   }
 }
 
+TEST_CASE("EXIF data before a PNG's pixels count more than those behind them") {
+  using namespace pictures;
+  const Bytes plain = png_of(gradient());
+  const Bytes late = inserted(plain, plain.size() - 12, png_chunk("eXIf", exif(6)));
+  const Bytes both = inserted(late, after_png_header, png_chunk("eXIf", exif(3)));
+  CHECK(mnv3::decode_image(late, {.apply_orientation = true}).width == height);
+  CHECK(mnv3::decode_image(both, {.apply_orientation = true}).rgb ==
+        mnv3::vision::upright(gradient(), 3).rgb);
+}
+
 TEST_CASE("EXIF data whose check sum is wrong are not believed") {
   using namespace pictures;
   Bytes chunk = png_chunk("eXIf", exif(6));

@@ -122,9 +122,10 @@ struct Raster {
 
 struct JpegOptions {
   Coding coding = Coding::baseline;
-  J_COLOR_SPACE stored = JCS_UNKNOWN;  ///< Unknown: what libjpeg chooses.
-  bool has_adobe_segment = true;       ///< In CMYK.
-  bool is_subsampled = true;           ///< In colours, by libjpeg's default.
+  J_COLOR_SPACE stored = JCS_UNKNOWN;   ///< Unknown: what libjpeg chooses.
+  bool has_adobe_segment = true;        ///< In CMYK.
+  bool is_subsampled = true;            ///< In colours, by libjpeg's default.
+  std::vector<jpeg_scan_info> scans{};  ///< Instead of those of `coding`.
 };
 
 inline Bytes jpeg_of(const Raster& raster, const JpegOptions& options) {
@@ -153,6 +154,10 @@ inline Bytes jpeg_of(const Raster& raster, const JpegOptions& options) {
   if (options.coding == Coding::one_scan_for_each_colour) {
     jpeg.scan_info = scans.data();
     jpeg.num_scans = 3;
+  }
+  if (!options.scans.empty()) {
+    jpeg.scan_info = options.scans.data();
+    jpeg.num_scans = static_cast<int>(options.scans.size());
   }
   jpeg_start_compress(&jpeg, TRUE);
   const auto row_bytes = static_cast<std::size_t>(raster.width * raster.channels);
