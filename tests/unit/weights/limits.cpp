@@ -43,6 +43,8 @@ TEST_CASE("SECURITY.md has every limit with its value") {
       {"header_bytes", limits::header_bytes},
       {"metadata", limits::metadata},
       {"overlap", limits::overlap},
+      {"held_bytes", limits::held_bytes},
+      {"hashed_bytes", limits::hashed_bytes},
       {"piece_bytes", limits::piece_bytes},
   };
   std::map<std::string, std::uint64_t> found;
