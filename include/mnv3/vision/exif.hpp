@@ -52,8 +52,8 @@ class ExifReader {
     unsigned_long8 = 16
   };
 
-  /// The order of bytes, by two letters. What follows them is 42, in either order; Pillow also takes
-  /// one of BigTIFF's two headers for TIFF's.
+  /// The order of bytes, by two letters. What follows them is 42, in either order; Pillow takes
+  /// one of BigTIFF's two headers for TIFF's, too.
   bool read_header() {
     using namespace std::string_view_literals;
     constexpr std::array headers{"MM\0\x2a"sv, "MM\x2a\0"sv, "II\x2a\0"sv, "II\0\x2a"sv,
