@@ -21,7 +21,8 @@ struct LayerNames {
 struct PublishedConventions {
   double norm_eps;
   Padding padding;
-  /// A file is of these where any of its names begins so, and then of no others. Empty: every file.
+  /// A file is of these where any of its names, after a dot or from the start, begins so; then it is
+  /// of no others. Empty: every other file.
   std::string_view where_names_begin{};
 };
 
@@ -29,12 +30,14 @@ struct PublishedConventions {
 /// in a user's own program.
 struct Dialect {
   std::string_view title{};  ///< "timm"
-  /// What a layer's tensors are called. None: its weights are of networks that ours cannot be.
+  /// What a layer's tensors are called, in `Name::capacity` characters, the longest of them with
+  /// ".num_batches_tracked". None: its weights are of networks that ours cannot be.
   LayerNames (*names_of)(const Definition& net, const Layer& layer) = nullptr;
   bool hidden_is_1x1 = false;  ///< The hidden layer is a 1x1 convolution, not a Linear.
   /// What stands before the names of a backbone in a whole model, and is missing where the backbone
   /// was taken out of it: "features.".
   std::string_view backbone_prefix{};
+  /// Empty: nothing is known, so nothing is compared.
   std::span<const PublishedConventions> published{};
   std::string_view architectures{};  ///< Where ours with these conventions are; empty: everywhere.
 

@@ -15,20 +15,24 @@ namespace mnv3 {
 struct KnownNetwork {
   std::string_view type;
   const Definition* net;
+  std::string_view alike{};  ///< Those whose files have the same names and shapes.
 };
 
-/// The architectures that a weights file may be of, told apart by names and shapes. (RVM's are
-/// those of `LargeArch`; what comes from TensorFlow has the shapes of what timm trained.)
+/// The architectures that a weights file may be of, as far as names and shapes tell.
 inline constexpr auto known_networks = std::to_array<KnownNetwork>({
-    {"mnv3::LargeArch", &definition_of<LargeArch>},
+    {"mnv3::LargeArch", &definition_of<LargeArch>, "mnv3::RvmArch"},
     {"mnv3::SmallArch", &definition_of<SmallArch>},
     {"mnv3::ReducedTail<mnv3::LargeArch>", &definition_of<ReducedTail<LargeArch>>},
     {"mnv3::ReducedTail<mnv3::SmallArch>", &definition_of<ReducedTail<SmallArch>>},
     {"mnv3::MobileNetV2Arch", &definition_of<MobileNetV2Arch>},
-    {"mnv3::timm::mobilenetv3_large_100", &definition_of<timm::mobilenetv3_large_100>},
-    {"mnv3::timm::mobilenetv3_large_075", &definition_of<timm::mobilenetv3_large_075>},
-    {"mnv3::timm::mobilenetv3_small_100", &definition_of<timm::mobilenetv3_small_100>},
-    {"mnv3::timm::mobilenetv3_small_075", &definition_of<timm::mobilenetv3_small_075>},
+    {"mnv3::timm::mobilenetv3_large_100", &definition_of<timm::mobilenetv3_large_100>,
+     "mnv3::timm::tf_mobilenetv3_large_100"},
+    {"mnv3::timm::mobilenetv3_large_075", &definition_of<timm::mobilenetv3_large_075>,
+     "mnv3::timm::tf_mobilenetv3_large_075"},
+    {"mnv3::timm::mobilenetv3_small_100", &definition_of<timm::mobilenetv3_small_100>,
+     "mnv3::timm::tf_mobilenetv3_small_100"},
+    {"mnv3::timm::mobilenetv3_small_075", &definition_of<timm::mobilenetv3_small_075>,
+     "mnv3::timm::tf_mobilenetv3_small_075"},
     {"mnv3::timm::mobilenetv3_small_050", &definition_of<timm::mobilenetv3_small_050>},
     {"mnv3::timm::mobilenetv3_large_150d", &definition_of<timm::mobilenetv3_large_150d>},
     {"mnv3::timm::mobilenetv3_rw", &definition_of<timm::mobilenetv3_rw>},

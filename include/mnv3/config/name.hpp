@@ -11,9 +11,11 @@ namespace mnv3 {
 /// A dotted state-dict name, without allocation.
 class Name {
  public:
+  static constexpr std::size_t capacity = 96;  ///< The longest known, of another family, has 66.
+
   constexpr Name& operator+=(std::string_view text) {
     for (const char c : text) {
-      if (size_ == text_.size()) throw std::length_error("mnv3: a state-dict name is too long");
+      if (size_ == capacity) throw std::length_error("mnv3: a name has more than 96 characters");
       text_[size_++] = c;
     }
     return *this;
@@ -31,7 +33,7 @@ class Name {
   constexpr operator std::string_view() const { return view(); }
 
  private:
-  std::array<char, 56> text_{};
+  std::array<char, capacity> text_{};
   std::size_t size_ = 0;
 };
 

@@ -27,7 +27,6 @@
 #include <mnv3/deploy/kernels/bfloat16.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
 #include <mnv3/deploy/packed_network.hpp>
-#include <mnv3/hub/locate.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
 #include <mnv3/weights/checkpoint_reader.hpp>
 #include <mnv3/weights/load.hpp>
@@ -302,7 +301,7 @@ Deployed<Arch, Taps, precision> deploy(const Source& source, const LoadOptions& 
   if constexpr (std::convertible_to<const Source&, std::span<const std::byte>>)
     weights::load_into(target, CheckpointReader(source), options);
   else if constexpr (std::same_as<Source, PublishedWeights>)
-    weights::load_into(target, hub::locate(source), options);
+    weights::load_into(target, weights::locate(source, net, options), options);
   else
     weights::load_into(target, std::filesystem::path(source), options);
   return {tensors, torch::kFloat, torch::kCPU};

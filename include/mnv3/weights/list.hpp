@@ -11,7 +11,7 @@
 namespace mnv3 {
 
 /// What is in a weights file: names, types and shapes of its tensors, in its order. Their values are
-/// not read.
+/// not read. Names are the file's, whatever characters they have.
 ///
 /// Errors  WeightsError if the file cannot be read.
 inline std::vector<TensorEntry> list(const std::filesystem::path& path) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +21,7 @@
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/names.hpp>
 #include <mnv3/config/published.hpp>
+#include <mnv3/config/rules.hpp>
 #include <mnv3/hub/locate.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
 #include <mnv3/weights/checkpoint_reader.hpp>
@@ -125,6 +129,20 @@ inline std::vector<std::pair<torch::Tensor, torch::Tensor>> read_transfers(
   return values;
 }
 
+/// Refuses what has no effect on a module that no table describes.
+inline void check_options(const LoadTarget& target, const LoadOptions& options) {
+  if (options.label_offset < 0)
+    throw WeightsError(fmt::format("{{.label_offset = {}}} leaves out fewer classes than none",
+                                   options.label_offset));
+  if (target.net != nullptr) return;
+  if (options.adapt_input_channels || options.adapt_classes || options.label_offset != 0 ||
+      options.allow_other_family || !options.dialects.empty())
+    throw WeightsError(
+        "adapt_input_channels, adapt_classes, label_offset, allow_other_family and dialects are "
+        "for networks that a table describes, and this is a module of another kind. Load the "
+        "network in it by itself");
+}
+
 /// `load` for tensors that need not belong to a module.
 ///
 /// Errors  As `load`.
@@ -132,29 +150,36 @@ inline LoadReport load_into(const LoadTarget& target, const CheckpointReader& fi
                             const LoadOptions& options) {
   const torch::NoGradGuard no_grad;
   const Wanted wanted = target.wanted();
-  const std::vector<KeyScheme> schemes = target.schemes(options);
-  const std::vector<NamedEntry> entries =
-      named_entries(file.entries(), wanted, options.rename);
-  LoadReport report;
-  std::vector<Transfer> transfers;
+  std::vector<KeyScheme> schemes;
+  std::vector<NamedEntry> entries;
+  std::optional<Comparison> comparison;
   std::string wrong;
   name_file_in_errors("load", file.path(), [&] {
-    const Naming naming = choose_naming(entries, wanted, schemes, options.prefix);
+    check_options(target, options);
+    schemes = target.schemes(options);
+    entries = named_entries(file.entries(), wanted, options.rename);
+    const Naming naming =
+        choose_naming(entries, wanted, schemes, options.prefix, options.allow_missing);
     const KeyScheme& scheme = schemes[naming.scheme];
     if (target.net != nullptr) {
       const std::string reason = reason_against(entries, naming.prefix, options.dialects);
       if (!reason.empty()) throw WeightsError(reason);
-      if (scheme.dialect != &dialect_of(target.own) && !options.allow_other_family)
-        wrong = difference_from(*target.net, *scheme.dialect, entries);
+      if (!options.allow_other_family)
+        wrong = difference_from(*target.net, dialect_of(target.own), *scheme.dialect, entries);
     }
-    Comparison comparison(entries, wanted, target.names(), target.net, naming, scheme, options);
-    report = std::move(comparison.report);
-    transfers = std::move(comparison.transfers);
+    comparison.emplace(entries, wanted, target.names(), target.net, naming, scheme, options);
   });
+  LoadReport& report = comparison->report;
   std::string faults = list_faults(report, options);
   if (target.net != nullptr) faults += list_suggestions(report, *target.net, options);
   if (report.loaded.empty()) faults += nothing_fits(entries, wanted, schemes, report.prefix);
-  if (!faults.empty()) faults += diagnosis(entries, wanted, target.net, report);
+  if (!faults.empty())
+    faults += diagnosis({.entries = entries,
+                         .foreign = comparison->foreign,
+                         .wanted = wanted,
+                         .report = report,
+                         .net = target.net,
+                         .dialects = options.dialects});
   wrong += faults;
   if (!wrong.empty())
     throw LoadError(fmt::format("mnv3: {} does not fit this network; nothing was loaded{}",
@@ -163,25 +188,71 @@ inline LoadReport load_into(const LoadTarget& target, const CheckpointReader& fi
 
   // A bad file, a disk that fails or memory that ends must change nothing: all new values are read
   // and checked before the first is written. What then remains only copies memory.
-  for (const auto& [tensor, value] : read_transfers(file, transfers, target.tensors))
+  for (const auto& [tensor, value] : read_transfers(file, comparison->transfers, target.tensors))
     tensor.copy_(value);
   report.format = file.format();
   report.bytes_read = file.bytes_read();
-  return report;
+  return std::move(report);
 }
 
 inline LoadReport load_into(const LoadTarget& target, const std::filesystem::path& path,
                             const LoadOptions& options) {
   VerifiedFile file = open_verified(path, options.verify_hash);
-  LoadReport report = load_into(target, file.reader, options);
-  if (!file.note.empty()) report.notes.push_back(std::move(file.note));
-  return report;
+  if (file.note.empty()) return load_into(target, file.reader, options);
+  try {
+    LoadReport report = load_into(target, file.reader, options);
+    report.notes.push_back(std::move(file.note));
+    return report;
+  } catch (const LoadError& error) {
+    LoadReport report = error.report();
+    const std::string message = fmt::format("{}\n  {}", error.what(), file.note);
+    report.notes.push_back(std::move(file.note));
+    throw LoadError(message, std::move(report));
+  }
 }
 
 template <class Arch, class Taps>
-LoadTarget target_of(const MobileNetV3<Arch, Taps>& net) {
+LoadTarget target_of(const nn::MobileNetV3Impl<Arch, Taps>& net) {
   const Definition& definition = definition_of<Arch>;
-  return {state_dict(*net), &definition, definition.settings.names};
+  return {state_dict(net), &definition, definition.settings.names};
+}
+template <class Arch, class Taps>
+LoadTarget target_of(const MobileNetV3<Arch, Taps>& net) {
+  return target_of<Arch, Taps>(*net);
+}
+
+/// Refuses published weights that would give other numbers in `net` than in the network that they
+/// were trained in. Its head, its dilations and the strides that go with them may be others: that is
+/// how decoders and detectors begin with them.
+///
+/// Errors  WeightsError with the rule that `WeightsOf` breaks.
+inline void check_published(const Definition& net, const PublishedWeights& published) {
+  const Definition& theirs = *published.network;
+  std::vector<InvertedResidualConfig> rows(theirs.blocks.begin(), theirs.blocks.end());
+  for (std::size_t i = 0; i < std::min(rows.size(), net.blocks.size()); ++i) {
+    rows[i].stride = net.blocks[i].stride;
+    rows[i].dilation = net.blocks[i].dilation;
+  }
+  Settings settings = theirs.settings;
+  settings.last_channel = net.settings.last_channel;
+  settings.closing_layers = net.settings.closing_layers;
+  settings.closing_channels = net.settings.closing_channels;
+  settings.hidden_layer = net.settings.hidden_layer;
+  settings.hidden_bias = net.settings.hidden_bias;
+  settings.pooling = net.settings.pooling;
+  const Verdict verdict = check_checkpoint(net, {rows, settings});
+  if (!verdict.ok())
+    throw WeightsError(fmt::format(
+        "mnv3: {} would give other numbers in this network, unless allow_other_family is set. {} "
+        "(got {}, expected {})",
+        published.name, sentence_of(verdict.rule), verdict.got, verdict.expected));
+}
+
+/// The file of published weights, if they are for `net`.
+inline std::filesystem::path locate(const PublishedWeights& published, const Definition& net,
+                                    const LoadOptions& options) {
+  if (!options.allow_other_family) check_published(net, published);
+  return hub::locate(published);
 }
 
 }  // namespace weights
@@ -222,13 +293,13 @@ LoadReport load(MobileNetV3<Arch, Taps>& net, std::span<const std::byte> bytes,
 /// The same with weights that somebody publishes, `mnv3::torchvision_weights[2]`: their file is
 /// where Python keeps it, or is downloaded to there, if the program has the target mnv3::hub.
 ///
-/// Errors  As above; WeightsError if the file is not there and cannot be downloaded.
+/// Errors  As above; WeightsError if they would give other numbers in `net` than where they were
+///         trained, or if the file is not there and cannot be downloaded.
 template <class Arch, class Taps>
 LoadReport load(MobileNetV3<Arch, Taps>& net, const PublishedWeights& published,
                 const LoadOptions& options = {}) {
-  weights::LoadTarget target = weights::target_of(net);
-  target.own = published.network->settings.names;
-  return weights::load_into(target, hub::locate(published), options);
+  return weights::load_into(weights::target_of(net),
+                            weights::locate(published, definition_of<Arch>, options), options);
 }
 
 /// The same with the architecture that the file's weights are of: one in which they would give
@@ -242,11 +313,20 @@ LoadReport load(MobileNetV3<Arch, Taps>& net, const WeightsOf<Source>& weights,
   return weights::load_into(target, weights.path, options);
 }
 
+/// The same for what a `MobileNetV3` holds.
+template <class Arch, class Taps, class Source>
+LoadReport load(nn::MobileNetV3Impl<Arch, Taps>& net, const Source& source,
+                const LoadOptions& options = {}) {
+  MobileNetV3<Arch, Taps> holder(
+      std::static_pointer_cast<nn::MobileNetV3Impl<Arch, Taps>>(net.shared_from_this()));
+  return load(holder, source, options);
+}
+
 /// Loads a module of any kind: a network of ours within one of the user's own, say. Names are the
 /// module's own, after a prefix; families are not looked for, and all that the file has after the
 /// prefix must be the module's.
 ///
-/// Errors  As above.
+/// Errors  As above; WeightsError if `options` has something that needs a table.
 inline LoadReport load(torch::nn::Module& module, const std::filesystem::path& path,
                        const LoadOptions& options = {}) {
   return weights::load_into({.tensors = state_dict(module)}, path, options);

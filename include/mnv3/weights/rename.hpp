@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -91,10 +92,18 @@ class Rename {
       return std::string(name);
     };
   }
+  /// A function that takes a name, as std::string or std::string_view, and gives one.
   template <class Function>
-  requires(!std::same_as<Function, Rename> &&
-           std::is_invocable_r_v<std::string, Function, std::string_view>)
-  Rename(Function function) : function_(std::move(function)) {}
+  requires(!std::same_as<Function, Rename> && std::copy_constructible<Function> &&
+           std::is_invocable_v<Function&, const std::string&> &&
+           std::is_constructible_v<std::string,
+                                   std::invoke_result_t<Function&, const std::string&>>)
+  Rename(Function function) {
+    function_ = [function = std::move(function)](std::string_view name) mutable {
+      const std::string whole(name);
+      return std::string(function(whole));
+    };
+  }
 
   explicit operator bool() const { return static_cast<bool>(function_); }
   std::string operator()(std::string_view name) const {

@@ -37,8 +37,8 @@ struct Adaptation {
   std::string how;
 };
 
-/// What became of every name in a checkpoint and in the network. Names are the network's, without
-/// the prefix that was stripped; only those of `outside_prefix` and some of `ignored` are the file's.
+/// What became of every name in a checkpoint and in the network. Names are the network's; those of
+/// `unexpected` and `ignored` are the file's after the prefix, those of `outside_prefix` whole.
 /// Batch norm's counters of batches are not missed where the file has none: they stay as they are.
 struct LoadReport {
   std::vector<std::string> loaded;

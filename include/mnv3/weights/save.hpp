@@ -15,7 +15,7 @@
 #include <mnv3/nn/mobilenet_v3.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/state_dict.hpp>
-#include <mnv3/weights/tensors/file_names.hpp>
+#include <mnv3/weights/tensors/to_file_names.hpp>
 #include <mnv3/weights/tensors/pth_writer.hpp>
 #include <mnv3/weights/tensors/safetensors_writer.hpp>
 
@@ -72,8 +72,8 @@ void save(const MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path,
                         options);
 }
 
-/// The same for a module of any kind, under its own names: `load_state_dict(strict=True)` of the
-/// same module in Python reads it.
+/// The same for a module of any kind, under its own names, which are torchvision's for the networks
+/// of ours that it has: `load_state_dict(strict=True)` of the same module in Python reads it.
 inline void save(const torch::nn::Module& module, const std::filesystem::path& path,
                  const SaveOptions& options = {}) {
   weights::save_tensors(state_dict(module), path, options);

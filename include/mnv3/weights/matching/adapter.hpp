@@ -37,6 +37,7 @@ class Adapter {
   /// The last Linear, with the same input and another number of outputs.
   bool is_for_other_classes(std::string_view name, const Shape& in_file, const Shape& here) const {
     return is_last(name) && !here.empty() && in_file.size() == here.size() &&
+           in_file[0] != here[0] &&
            std::equal(in_file.begin() + 1, in_file.end(), here.begin() + 1);
   }
 
@@ -69,10 +70,5 @@ class Adapter {
  private:
   std::string stem_, last_weight_, last_bias_;
 };
-
-inline std::string describe_channels(std::int64_t channels) {
-  return channels == 1 ? "the sum over red, green and blue"
-                       : fmt::format("red, green and blue in turn, times 3 / {}", channels);
-}
 
 }  // namespace mnv3::weights

@@ -26,6 +26,11 @@
 
 namespace mnv3::weights {
 
+inline std::string describe_channels(std::int64_t channels) {
+  return channels == 1 ? "the sum over red, green and blue"
+                       : fmt::format("red, green and blue in turn, times 3 / {}", channels);
+}
+
 /// A tensor of the file, or a part of it, and the name of the tensor that takes its values.
 struct Transfer {
   std::string target;
@@ -43,7 +48,11 @@ class Comparison {
   Comparison(std::span<const NamedEntry> entries, const Wanted& wanted,
              std::span<const std::string> names, const Definition* net, const Naming& naming,
              const KeyScheme& scheme, const LoadOptions& options)
-      : wanted_(wanted), wrappers_(wanted), scheme_(scheme), options_(options) {
+      : wanted_(wanted), scheme_(scheme), options_(options) {
+    std::vector<std::string_view> own(names.begin(), names.end());
+    bookkeeping_ = words_outside(own, bookkeeping_segments);
+    for (const auto& [in_file, in_module] : scheme.names) own.push_back(in_file);
+    wrappers_ = words_outside(own, wrapper_segments);
     if (net != nullptr) {
       known_.emplace(*net, wanted, scheme);
       adapter_.emplace(*net);
@@ -57,44 +66,40 @@ class Comparison {
 
   LoadReport report;
   std::vector<Transfer> transfers;
+  /// What is nothing here: unexpected, outside the prefix, or of another head.
+  std::vector<const NamedEntry*> foreign;
 
  private:
   using Shape = std::vector<std::int64_t>;
 
   void sort(const NamedEntry& named) {
-    if (named.name.empty() || is_unknown_bookkeeping(named.name)) {
+    if (named.name.empty() || is_bookkeeping(named.name)) {
       report.ignored.push_back(named.entry->name);
       return;
     }
     if (!named.name.starts_with(report.prefix)) {
       report.outside_prefix.push_back(named.name);
+      foreign.push_back(&named);
       return;
     }
-    const std::string bare =
-        wrappers_.left_out_of(std::string_view(named.name).substr(report.prefix.size()));
+    const std::string bare(
+        Unwrapped(std::string_view(named.name).substr(report.prefix.size()), wrappers_).text());
     const std::optional<std::string> name = scheme_.to_module(bare);
     const auto target = name ? wanted_.find(*name) : wanted_.end();
     if (target != wanted_.end())
-      place(*named.entry, target->first, target->second);
-    else if (known_ && name && known_->contains(*name))
+      return place(*named.entry, target->first, target->second);
+    if (known_ && name && known_->contains(*name)) {
       report.unused.push_back(*name);
-    else if (!named.entry->unreadable.empty() ||
-             (known_ && known_->is_other_head(name.value_or(bare))))
-      report.ignored.push_back(bare);
-    else
-      report.unexpected.push_back(bare);
+      return;
+    }
+    foreign.push_back(&named);
+    const bool is_ignored = is_batch_counter(bare) || !named.entry->unreadable.empty() ||
+                            (known_ && known_->is_other_head(name.value_or(bare)));
+    (is_ignored ? report.ignored : report.unexpected).push_back(bare);
   }
 
-  bool is_unknown_bookkeeping(std::string_view name) const {
-    return is_bookkeeping(name) && !any_target_ends_as(name);
-  }
-
-  /// Whether a tensor of the module has the same last part of its name: then it may be meant.
-  bool any_target_ends_as(std::string_view name) const {
-    const std::string_view last = name.substr(name.rfind('.') + 1);
-    return std::ranges::any_of(wanted_, [&](const auto& item) {
-      return std::string_view(item.first).substr(item.first.rfind('.') + 1) == last;
-    });
+  bool is_bookkeeping(std::string_view name) const {
+    return std::ranges::find(bookkeeping_, last_segment(name)) != bookkeeping_.end();
   }
 
   void place(const TensorEntry& entry, const std::string& name, const Shape& shape) {
@@ -122,7 +127,10 @@ class Comparison {
           {name, fmt::format("classes {} to {} of the file's {}", options_.label_offset,
                              options_.label_offset + shape[0] - 1, in_file[0])});
     } else if (needs_shift) {
-      return fail_to_fit(name, in_file, shape);
+      throw WeightsError(fmt::format(
+          "{{.label_offset = {}}} needs {} classes in {}, but the file has {}, and the network {}",
+          options_.label_offset, shape.empty() ? 0 : shape[0] + options_.label_offset, name,
+          in_file.empty() ? 0 : in_file[0], shape.empty() ? 0 : shape[0]));
     }
     if (transfer.entry.shape == shape) return take(std::move(transfer));
     if (options_.adapt_input_channels && adapter_ &&
@@ -148,9 +156,9 @@ class Comparison {
   }
 
   const Wanted& wanted_;
-  Wrappers wrappers_;
   const KeyScheme& scheme_;
   const LoadOptions& options_;
+  std::vector<std::string_view> wrappers_, bookkeeping_;
   std::optional<KnownNames> known_;
   std::optional<Adapter> adapter_;
   std::map<std::string, std::string, std::less<>> from_;  // the file's name for each of ours

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,10 +13,13 @@
 #include <fmt/ranges.h>
 
 #include <mnv3/config/arch.hpp>
+#include <mnv3/config/dialect.hpp>
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/known_networks.hpp>
+#include <mnv3/config/names.hpp>
 #include <mnv3/config/position.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/matching/family.hpp>
 #include <mnv3/weights/matching/file_names.hpp>
 #include <mnv3/weights/matching/key_scheme.hpp>
 #include <mnv3/weights/matching/naming.hpp>
@@ -25,99 +29,126 @@
 
 namespace mnv3::weights {
 
-/// Whether the file has every weight of the features of `net`, under any names.
-inline bool has_features_of(std::span<const NamedEntry> entries, const Definition& net) {
+/// What is known of a file that does not fit.
+struct Misfit {
+  std::span<const NamedEntry> entries;
+  std::span<const NamedEntry* const> foreign;  ///< What is nothing here.
+  const Wanted& wanted;
+  const LoadReport& report;
+  const Definition* net = nullptr;  ///< The whole network, where a table describes the module.
+  std::span<const Dialect* const> dialects{};  ///< The user's own.
+};
+
+/// Whether the file has every weight of the features of `net`, under names of a family whose
+/// weights mean in it what they should.
+inline bool has_features_of(const Misfit& file, const Definition& net) {
   Wanted wanted;
   for (const Key& key : keys_named(net, config::torchvision_dialect))
     if (key.position < position_of_pooled(net) && !key.is_integral)
       wanted.emplace(key.name.view(), std::vector(key.shape().begin(), key.shape().end()));
-  const std::vector<KeyScheme> schemes = key_schemes(net, net.settings.names);
-  const std::vector<Naming> namings = find_namings(entries, wanted, schemes, std::nullopt);
+  const std::vector<KeyScheme> schemes = key_schemes(net, net.settings.names, file.dialects);
+  const std::vector<Naming> namings = find_namings(file.entries, wanted, schemes, std::nullopt);
   return std::ranges::any_of(namings, [&](const Naming& naming) {
+    const Dialect& dialect = *schemes[naming.scheme].dialect;
     return naming.fitting == wanted.size() &&
-           schemes[naming.scheme].dialect == &dialect_of(net.settings.names);
+           (&dialect == &dialect_of(net.settings.names) ||
+            std::ranges::any_of(
+                possible_conventions(dialect, file.entries),
+                [&](const PublishedConventions& c) { return has_conventions(net, c); }));
   });
 }
 
-/// The architectures of ours whose weights the file has; empty: none.
-inline std::string known_network_in(std::span<const NamedEntry> entries) {
+/// The architecture of ours whose weights the file has, in words; empty: none.
+inline std::string known_network_in(const Misfit& file) {
+  constexpr std::size_t most = 1 << 13;  // no network of ours has a tenth of it
+  if (file.entries.size() > most) return {};
   for (const KnownNetwork& known : known_networks)
-    if (has_features_of(entries, *known.net)) return std::string(known.type);
+    if (has_features_of(file, *known.net))
+      return known.alike.empty()
+                 ? std::string(known.type)
+                 : fmt::format("{}, or of {}: names and shapes do not tell", known.type,
+                               known.alike);
   return {};
 }
 
 /// What a file of the same network is after something was done to it; empty: nothing is known.
-inline std::string_view what_was_done(std::span<const NamedEntry> entries,
-                                      const LoadReport& report) {
-  const auto any = [&](auto is) {
-    return std::ranges::any_of(entries, [&](const NamedEntry& e) { return is(e); });
+inline std::string_view what_was_done(const Misfit& file) {
+  const LoadReport& report = file.report;
+  const auto any_foreign = [&](auto is) {
+    return std::ranges::any_of(file.foreign, [&](const NamedEntry* e) { return is(e->name); });
   };
-  const auto has_part = [&](std::string_view part) {
-    return any([&](const NamedEntry& e) { return e.name.find(part) != std::string::npos; });
-  };
-  if (has_part("fake_quant") || has_part("activation_post_process"))
+  if (any_foreign([](std::string_view name) {
+        return name.find("fake_quant") != name.npos ||
+               name.find("activation_post_process") != name.npos;
+      }))
     return "it is of quantisation-aware training, or was prepared for quantisation: its weights "
            "belong to other modules. Save the float network that it was made from";
-  if (has_part("_packed_params") ||
-      any([](const NamedEntry& e) {
-        return e.entry->unreadable.find("quantized") != std::string::npos;
-      }) ||
-      (any([](const NamedEntry& e) { return e.name.ends_with(".zero_point"); }) &&
-       any([](const NamedEntry& e) { return e.name.ends_with(".scale"); })))
+  // What is needed and quantised, or stands beside what only quantised modules have.
+  const auto lacks_weight_beside = [&](std::string_view name) {
+    if (!name.ends_with(".zero_point") && !name.ends_with("._packed_params")) return false;
+    const std::string beside = std::string(name.substr(0, name.rfind('.'))) + ".weight";
+    return std::ranges::any_of(report.missing, [&](const std::string& missing) {
+      return std::string_view(beside).ends_with(missing);
+    });
+  };
+  if (std::ranges::any_of(report.unreadable,
+                          [](const Unreadable& u) { return u.why.find("quantized") != u.why.npos; }) ||
+      any_foreign(lacks_weight_beside))
     return "it is of a quantised network. Save the float network that it was made from";
-  const bool misses_norm =
-      std::ranges::any_of(report.missing, [](const std::string& name) {
-        return name.ends_with(".running_mean") || name.ends_with(".running_var");
-      }) &&
-      !has_part("running_mean");
-  const bool has_bias = std::ranges::any_of(
-      report.unexpected, [](const std::string& name) { return name.ends_with(".bias"); });
-  if (misses_norm && has_bias)
+  // The convolutions are there and have biases, and no norm is.
+  const auto is_bias_of_loaded = [&](const std::string& name) {
+    return name.ends_with(".bias") &&
+           std::ranges::find(report.loaded, name.substr(0, name.size() - 4) + "weight") !=
+               report.loaded.end();
+  };
+  const bool misses_norm = std::ranges::any_of(
+      report.missing, [](const std::string& name) { return name.ends_with(".running_mean"); });
+  const bool has_norm = std::ranges::any_of(file.entries, [](const NamedEntry& e) {
+    return last_segment(e.name) == "running_mean";
+  });
+  constexpr std::size_t looked_at = 64;  // of names that a hostile file may have by the thousand
+  const std::span unexpected(report.unexpected.data(),
+                             std::min(looked_at, report.unexpected.size()));
+  if (misses_norm && !has_norm && std::ranges::any_of(unexpected, is_bias_of_loaded))
     return "its batch norms are folded into the convolutions, as for deployment: there is nothing "
            "left to fill the norms with. Save the network before it is folded";
   return {};
 }
 
 /// The three differences that tell most, in one line.
-inline std::string telling_differences(std::span<const NamedEntry> entries, const Wanted& wanted,
-                                       const LoadReport& report) {
+inline std::string telling_differences(const Misfit& file) {
   constexpr std::size_t most = 3;
   std::vector<std::string> found;
-  for (const ShapeMismatch& m : report.mismatched)
-    if (found.size() < 1)
-      found.push_back(fmt::format("{} is {} in the file and {} here", printable(m.name), m.in_file,
-                                  m.in_network));
-  for (const NamedEntry& e : entries) {
-    const std::string bare = e.name.starts_with(report.prefix)
-                                 ? e.name.substr(report.prefix.size())
-                                 : e.name;
-    if (found.size() >= 2) break;
-    if (std::ranges::find(report.unexpected, bare) != report.unexpected.end() ||
-        std::ranges::find(report.outside_prefix, e.name) != report.outside_prefix.end())
-      found.push_back(
-          fmt::format("it has '{}' {}, which is nothing here", printable(e.name), e.entry->shape));
+  if (!file.report.mismatched.empty()) {
+    const ShapeMismatch& m = file.report.mismatched[0];
+    found.push_back(fmt::format("{} is {} in the file and {} here", printable(m.name), m.in_file,
+                                m.in_network));
   }
-  for (const std::string& name : report.missing) {
+  for (const NamedEntry* const e : file.foreign) {
+    if (found.size() + 1 >= most) break;
+    found.push_back(
+        fmt::format("it has '{}' {}, which is nothing here", printable(e->name), e->entry->shape));
+  }
+  for (const std::string& name : file.report.missing) {
     if (found.size() >= most) break;
-    found.push_back(fmt::format("it lacks {} {}", name, wanted.find(name)->second));
+    found.push_back(fmt::format("it lacks {} {}", name, file.wanted.find(name)->second));
   }
   return fmt::format("{}", fmt::join(found, "; "));
 }
 
 /// What else a file that does not fit may be, in lines that follow the list of faults.
-///
-/// `net`: the whole network; null for a module that no table describes.
-inline std::string diagnosis(std::span<const NamedEntry> entries, const Wanted& wanted,
-                             const Definition* net, const LoadReport& report) {
-  if (const std::string_view done = what_was_done(entries, report); !done.empty())
+inline std::string diagnosis(const Misfit& file) {
+  if (const std::string_view done = what_was_done(file); !done.empty())
     return fmt::format("\n  {}", done);
+  const LoadReport& report = file.report;
   if (report.missing.empty() && report.mismatched.empty()) return {};
-  if (net != nullptr && !has_features_of(entries, *net))
-    if (const std::string known = known_network_in(entries); !known.empty())
+  if (file.net != nullptr) {
+    if (has_features_of(file, *file.net)) return {};  // it is there, under another prefix, say
+    if (const std::string known = known_network_in(file); !known.empty())
       return fmt::format("\n  it has the weights of {}", known);
-  if (2 * report.loaded.size() < wanted.size())
-    return fmt::format("\n  it is of another network: {}",
-                       telling_differences(entries, wanted, report));
+  }
+  if (2 * report.loaded.size() < count_of(file.wanted))
+    return fmt::format("\n  it is of another network: {}", telling_differences(file));
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -24,7 +25,7 @@ namespace mnv3::weights {
 inline std::string reason_against(std::span<const NamedEntry> entries, std::string_view prefix,
                                   std::span<const Dialect* const> added = {}) {
   const auto refuses = [&](const Dialect* dialect) {
-    return dialect->recognises != nullptr &&
+    return dialect != nullptr && dialect->names_of == nullptr && dialect->recognises != nullptr &&
            std::ranges::any_of(entries, [&](const NamedEntry& entry) {
              const std::string_view name = entry.name;
              return name.starts_with(prefix) && dialect->recognises(name.substr(prefix.size()));
@@ -42,30 +43,50 @@ inline std::string described_conventions(double eps, Padding padding) {
                      padding == Padding::same ? "TensorFlow's `same`" : "symmetric");
 }
 
-/// What is wrong with a file that has these names for `net`, whose own are others. Empty where what
-/// is published under them computes as `net` does.
-inline std::string difference_from(const Definition& net, const Dialect& dialect,
-                                   std::span<const NamedEntry> entries) {
+/// With which of a family's conventions a file may have been made: those that its names tell, else
+/// all that no names tell.
+inline std::vector<PublishedConventions> possible_conventions(const Dialect& dialect,
+                                                              std::span<const NamedEntry> entries) {
   const auto applies = [&](const PublishedConventions& c) {
+    const std::string after_a_dot = "." + std::string(c.where_names_begin);
     return std::ranges::any_of(entries, [&](const NamedEntry& entry) {
-      return entry.name.starts_with(c.where_names_begin);
+      return entry.name.starts_with(c.where_names_begin) ||
+             entry.name.find(after_a_dot) != std::string::npos;
     });
   };
-  const double eps = norm_eps_of(net.settings);
-  const Padding padding = net.settings.padding;
-  std::string theirs;
-  for (const PublishedConventions& c : dialect.published) {
-    const bool is_told = !c.where_names_begin.empty();
-    if (is_told && !applies(c)) continue;
-    if (c.norm_eps == eps && c.padding == padding) return {};
-    theirs += (theirs.empty() ? "" : ", or ") + described_conventions(c.norm_eps, c.padding);
-    if (is_told) break;
+  std::vector<PublishedConventions> told, others;
+  for (const PublishedConventions& c : dialect.published)
+    if (c.where_names_begin.empty())
+      others.push_back(c);
+    else if (applies(c))
+      told.push_back(c);
+  return told.empty() ? others : told;
+}
+
+/// Whether that is how `net` computes.
+inline bool has_conventions(const Definition& net, const PublishedConventions& conventions) {
+  return conventions.norm_eps == norm_eps_of(net.settings) &&
+         conventions.padding == net.settings.padding;
+}
+
+/// What is wrong with a file that has these names for `net`, whose own are those of `own`. Empty
+/// where what is published under them computes as `net` does, or where nothing is known. A network
+/// may have other conventions than its own family publishes, but not than the file itself tells.
+inline std::string difference_from(const Definition& net, const Dialect& own,
+                                   const Dialect& dialect, std::span<const NamedEntry> entries) {
+  const std::vector<PublishedConventions> theirs = possible_conventions(dialect, entries);
+  if (theirs.empty() || (&dialect == &own && theirs[0].where_names_begin.empty())) return {};
+  std::string described;
+  for (const PublishedConventions& c : theirs) {
+    if (has_conventions(net, c)) return {};
+    described += (described.empty() ? "" : ", or ") + described_conventions(c.norm_eps, c.padding);
   }
   return fmt::format(
       "\n  it has {0}'s names, and what {0} publishes computes with {1}; this network has {2}, and "
       "the same weights would give other numbers. Use the architecture that they are of{3}, or "
       "allow_other_family",
-      dialect.title, theirs, described_conventions(eps, padding),
+      dialect.title, described,
+      described_conventions(norm_eps_of(net.settings), net.settings.padding),
       dialect.architectures.empty() ? "" : fmt::format(" ({})", dialect.architectures));
 }
 

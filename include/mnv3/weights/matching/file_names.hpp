@@ -48,48 +48,71 @@ inline constexpr std::array<std::string_view, 4> wrapper_segments{
 inline constexpr std::array<std::string_view, 4> bookkeeping_segments{"total_ops", "total_params",
                                                                       "n_averaged", "_extra_state"};
 
-/// Whether a name is that of a counter of some tool.
-inline bool is_bookkeeping(std::string_view name) {
-  const std::string_view last = name.substr(name.rfind('.') + 1);
-  return std::ranges::find(bookkeeping_segments, last) != bookkeeping_segments.end();
+/// The last part of a dotted name.
+inline std::string_view last_segment(std::string_view name) {
+  return name.substr(name.rfind('.') + 1);  // npos + 1 is 0
 }
 
-/// Whether that is batch norm's counter of batches, on which no output depends. Files that
-/// went through another program have none.
+/// Whether that is batch norm's counter of batches, on which no output depends. Files that went
+/// through another program have none.
 inline bool is_batch_counter(std::string_view name) {
-  return name.substr(name.rfind('.') + 1) == "num_batches_tracked";
+  return last_segment(name) == "num_batches_tracked";
 }
 
-/// The parts of names that are left out wherever they stand: those of wrappers that the module has
-/// not itself.
-class Wrappers {
- public:
-  explicit Wrappers(const Wanted& wanted) {
-    for (const std::string_view wrapper : wrapper_segments)
-      if (std::ranges::none_of(wanted, [&](const auto& item) {
-            return any_segment(item.first, [&](std::string_view part) { return part == wrapper; });
-          }))
-        wrappers_.push_back(wrapper);
-  }
-
-  /// Whether the first part of a name is one of them.
-  bool begins(std::string_view name) const { return is_wrapper(name.substr(0, name.find('.'))); }
-
-  std::string left_out_of(std::string_view name) const {
-    std::string text;
+/// Those of `words` that no name has: what stands there has nothing to do with the module.
+template <class Names>
+std::vector<std::string_view> words_outside(const Names& names,
+                                            std::span<const std::string_view> words) {
+  std::vector<std::string_view> outside(words.begin(), words.end());
+  for (const std::string_view name : names)
     any_segment(name, [&](std::string_view part) {
-      if (!is_wrapper(part)) (text += text.empty() ? "" : ".") += part;
+      std::erase(outside, part);
       return false;
     });
-    return text;
+  return outside;
+}
+
+/// A name without what wrappers put into it.
+class Unwrapped {
+ public:
+  Unwrapped(std::string_view name, std::span<const std::string_view> wrappers) : raw_(name) {
+    std::size_t begin = 0;
+    for (;;) {
+      const std::size_t end = std::min(name.find('.', begin), name.size());
+      const std::string_view part = name.substr(begin, end - begin);
+      const bool is_wrapper = std::ranges::find(wrappers, part) != wrappers.end();
+      parts_.push_back({begin, text_.size(), is_wrapper});
+      if (!is_wrapper) text_.append(name.substr(begin, end + 1 - begin));  // with its dot
+      if (end == name.size()) break;
+      begin = end + 1;
+    }
+    if (text_.ends_with('.') && !name.ends_with('.')) text_.pop_back();
+  }
+
+  /// All of it.
+  std::string_view text() const { return text_; }
+
+  /// Calls `visit(rest, prefix)` for each place where a dot, or nothing, stands before a part that
+  /// is no wrapper: what follows, unwrapped, and what stands before it in the file. The shortest
+  /// rests come first; those of more than `at_most` characters are left out.
+  template <class Visit>
+  void for_each_rest(std::size_t at_most, Visit visit) const {
+    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
+      if (part->is_wrapper || part->unwrapped > text_.size()) continue;
+      const std::string_view rest = std::string_view(text_).substr(part->unwrapped);
+      if (rest.size() > at_most) return;
+      visit(rest, raw_.substr(0, part->raw));
+    }
   }
 
  private:
-  bool is_wrapper(std::string_view part) const {
-    return std::ranges::find(wrappers_, part) != wrappers_.end();
-  }
-
-  std::vector<std::string_view> wrappers_;
+  struct Part {
+    std::size_t raw, unwrapped;  // where it begins in the file's name and in ours
+    bool is_wrapper;
+  };
+  std::string_view raw_;
+  std::string text_;
+  std::vector<Part> parts_;
 };
 
 /// A tensor of a file by the name that it is looked for under.
@@ -98,8 +121,8 @@ struct NamedEntry {
   const TensorEntry* entry = nullptr;
 };
 
-/// The tensors of a file as `rename` calls them. Where the module has no "|" in its names, one of
-/// the file's is a dot: tch-rs writes it so, because TorchScript allows no dots in names.
+/// The tensors of a file as `rename` calls them. Where the module has no "|" in its names, all bars
+/// of the file's are dots: tch-rs writes them so, because TorchScript allows no dots in names.
 inline std::vector<NamedEntry> named_entries(std::span<const TensorEntry> entries,
                                              const Wanted& wanted, const Rename& rename) {
   const bool has_bars = std::ranges::any_of(

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,21 +20,10 @@
 #include <mnv3/config/geometry.hpp>
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/names.hpp>
+#include <mnv3/config/norm.hpp>
+#include <mnv3/weights/error.hpp>
 
-namespace mnv3 {
-
-/// What some files call the tensors of a module, whose own names are torchvision's.
-struct KeyScheme {
-  const Dialect* dialect = &config::torchvision_dialect;  ///< The family whose files do.
-  std::string title{};  ///< For the report. Empty: as the module does.
-
-  /// The module's name for a name of the file, what stands before all names being stripped; none if
-  /// the family has no such name.
-  std::function<std::optional<std::string>(std::string_view)> to_module =
-      [](std::string_view name) { return std::string(name); };
-};
-
-namespace weights {
+namespace mnv3::weights {
 
 /// "features.3." where that is a block of the user's own, whose names no table tells; else empty.
 inline std::string own_block_of(const Definition& net, int feature) {
@@ -44,15 +33,76 @@ inline std::string own_block_of(const Definition& net, int feature) {
 
 /// The tensors of a whole network, as files of one family have them; not those that a block of the
 /// user's own has instead.
+///
+/// Errors  WeightsError if the family's names are too long, or it has none.
 inline std::vector<Key> keys_named(const Definition& net, const Dialect& dialect) {
+  if (dialect.names_of == nullptr)
+    throw WeightsError(fmt::format("the family \"{}\" has no names_of", dialect.title));
   std::vector<Key> keys;
-  for_each_key(
-      net,
-      [&](const Key& key) {
-        if (own_block_of(net, feature_at(key.position)).empty()) keys.push_back(key);
-      },
-      Names{&dialect});
+  try {
+    for_each_key(
+        net,
+        [&](const Key& key) {
+          if (own_block_of(net, feature_at(key.position)).empty()) keys.push_back(key);
+        },
+        Names{&dialect});
+  } catch (const std::length_error&) {
+    throw WeightsError(fmt::format("a name of the family \"{}\" has more than {} characters",
+                                   dialect.title, Name::capacity));
+  }
   return keys;
+}
+
+/// What some files call the tensors of a module, whose own names are torchvision's.
+struct KeyScheme {
+  const Dialect* dialect = &config::torchvision_dialect;  ///< The family whose files do.
+  std::string title{};     ///< For the report. Empty: as the module does.
+  std::string stripped{};  ///< What the file lacks before the names of a backbone.
+  /// The file's names, what stands before all being stripped, and the module's for each: of the
+  /// whole network, whatever a module needs of it.
+  std::map<std::string, std::string, std::less<>> names{};
+  bool keeps_names = true;  ///< Names that are not listed are the module's own,
+  std::vector<std::string> own_blocks{};  ///< or those in these: "features.1.".
+
+  /// The module's name for a name of the file; none if the family has no such name.
+  std::optional<std::string> to_module(std::string_view name) const {
+    if (const auto found = names.find(name); found != names.end()) return found->second;
+    if (keeps_names || is_in_own_block(name)) return std::string(name);
+    if (stripped == "features.")
+      if (std::string whole = stripped + std::string(name); is_in_own_block(whole)) return whole;
+    return std::nullopt;
+  }
+
+ private:
+  bool is_in_own_block(std::string_view name) const {
+    return std::ranges::any_of(
+        own_blocks, [&](const std::string& block) { return name.starts_with(block); });
+  }
+};
+
+/// As files of a family have them. `prefix`: what the file lacks before the names of a backbone that
+/// was taken out of a model; may be empty.
+inline KeyScheme scheme_of(Definition net, const Dialect& dialect, std::string_view prefix) {
+  // Frozen or not, a file may have batch norm's counters.
+  if (net.settings.norm == Norm::frozen_batch) net.settings.norm = Norm::batch;
+  const bool is_own = &dialect == &config::torchvision_dialect;
+  KeyScheme scheme{.dialect = &dialect,
+                   .stripped = std::string(prefix),
+                   .keeps_names = is_own && prefix.empty()};
+  for (int i = 1; is_block(net, i); ++i)
+    if (std::string block = own_block_of(net, i); !block.empty())
+      scheme.own_blocks.push_back(std::move(block));
+  const std::vector<Key> ours = keys_named(net, config::torchvision_dialect);
+  const std::vector<Key> theirs = keys_named(net, dialect);
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    const std::string_view name = theirs[i].name;
+    const bool is_stripped = !prefix.empty() && name.starts_with(prefix);
+    scheme.names.emplace(is_stripped ? name.substr(prefix.size()) : name, ours[i].name.view());
+  }
+  if (!is_own) scheme.title = fmt::format("{}'s", dialect.title);
+  if (!prefix.empty())
+    scheme.title += fmt::format("{}without \"{}\"", scheme.title.empty() ? "" : " ", prefix);
+  return scheme;
 }
 
 /// The families that a file may be of: first that of the network itself, then those that are known,
@@ -60,7 +110,8 @@ inline std::vector<Key> keys_named(const Definition& net, const Dialect& dialect
 inline std::vector<const Dialect*> families(Names own, std::span<const Dialect* const> added) {
   std::vector<const Dialect*> all{&dialect_of(own)};
   const auto add = [&](const Dialect* dialect) {
-    if (dialect->names_of != nullptr && std::ranges::find(all, dialect) == all.end())
+    if (dialect != nullptr && dialect->names_of != nullptr &&
+        std::ranges::find(all, dialect) == all.end())
       all.push_back(dialect);
   };
   std::ranges::for_each(dialects, add);
@@ -68,53 +119,16 @@ inline std::vector<const Dialect*> families(Names own, std::span<const Dialect* 
   return all;
 }
 
-/// As files of a family with names of its own have them. `prefix`: what the file lacks before the
-/// names of a backbone that was taken out of a model; may be empty.
-inline KeyScheme scheme_of(const Definition& net, const Dialect& dialect, std::string_view prefix) {
-  std::map<std::string, std::string, std::less<>> to_ours;
-  const std::vector<Key> ours = keys_named(net, config::torchvision_dialect);
-  const std::vector<Key> theirs = keys_named(net, dialect);
-  for (std::size_t i = 0; i < ours.size(); ++i)
-    to_ours.emplace(theirs[i].name.view(), ours[i].name.view());
-  std::string title = fmt::format("{}'s", dialect.title);
-  if (!prefix.empty()) title += fmt::format(" without \"{}\"", prefix);
-  return {.dialect = &dialect,
-          .title = std::move(title),
-          .to_module = [to_ours = std::move(to_ours), prefix = std::string(prefix),
-                        has_own_block = net.has_own_block](
-                           std::string_view name) -> std::optional<std::string> {
-            auto found = to_ours.find(name);
-            if (found == to_ours.end() && !prefix.empty())
-              found = to_ours.find(prefix + std::string(name));
-            if (found != to_ours.end()) return found->second;
-            // The tensors of a block of one's own have the names that the block gives them.
-            if (has_own_block && name.starts_with("features.")) return std::string(name);
-            return std::nullopt;
-          }};
-}
-
-/// As files have them whose names are the module's.
-inline KeyScheme module_scheme(std::string_view prefix) {
-  if (prefix.empty()) return {};
-  return {.title = fmt::format("without \"{}\"", prefix),
-          .to_module = [prefix = std::string(prefix)](std::string_view name) {
-            const bool is_index = !name.empty() && name[0] >= '0' && name[0] <= '9';
-            return (is_index ? prefix : "") + std::string(name);
-          }};
-}
-
 /// What files may call the tensors of `net`; first what those of the family `own` do.
+///
+/// Errors  As `keys_named`.
 inline std::vector<KeyScheme> key_schemes(const Definition& net, Names own,
                                           std::span<const Dialect* const> added = {}) {
   std::vector<KeyScheme> schemes;
   for (const Dialect* const dialect : families(own, added)) {
-    const auto add = [&](std::string_view prefix) {
-      schemes.push_back(dialect == &config::torchvision_dialect
-                            ? module_scheme(prefix)
-                            : scheme_of(net, *dialect, prefix));
-    };
-    add({});
-    if (!dialect->backbone_prefix.empty()) add(dialect->backbone_prefix);
+    schemes.push_back(scheme_of(net, *dialect, {}));
+    if (!dialect->backbone_prefix.empty())
+      schemes.push_back(scheme_of(net, *dialect, dialect->backbone_prefix));
   }
   return schemes;
 }
@@ -123,11 +137,9 @@ inline std::vector<KeyScheme> key_schemes(const Definition& net, Names own,
 /// convolution, ours a Linear.
 inline std::vector<std::int64_t> without_1x1(std::vector<std::int64_t> shape, std::size_t rank,
                                              const KeyScheme& scheme) {
-  while (scheme.dialect->hidden_is_1x1 && shape.size() > rank && shape.back() == 1)
-    shape.pop_back();
+  const bool is_1x1 = shape.size() == 4 && rank == 2 && shape[2] == 1 && shape[3] == 1;
+  if (scheme.dialect->hidden_is_1x1 && is_1x1) shape.resize(2);
   return shape;
 }
 
-}  // namespace weights
-
-}  // namespace mnv3
+}  // namespace mnv3::weights

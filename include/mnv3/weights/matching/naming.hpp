@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -25,46 +28,83 @@ struct Naming {
   std::string prefix{};
   std::size_t scheme = 0;   ///< Which of those that were given.
   std::size_t named = 0;    ///< So many of the tensors that are needed are found by name,
-  std::size_t fitting = 0;  ///< and so many of these have the right shape.
+  std::size_t fitting = 0;  ///< so many of these have the right shape,
+  std::size_t known = 0;    ///< and so many names are the whole network's, needed or not.
+};
+
+/// Looks up what names of a file are in any scheme. Batch norm's counters do not count: a file may
+/// have none of them.
+class NameIndex {
+ public:
+  NameIndex(const Wanted& wanted, std::span<const KeyScheme> schemes) {
+    for (std::size_t scheme = 0; scheme < schemes.size(); ++scheme) {
+      for (const auto& [in_file, in_module] : schemes[scheme].names)
+        add(in_file, scheme, wanted.find(in_module), wanted.end());
+      for (auto target = wanted.begin(); target != wanted.end(); ++target)
+        if (schemes[scheme].to_module(target->first) == target->first &&
+            !schemes[scheme].names.contains(target->first))
+          add(target->first, scheme, target, wanted.end());
+    }
+    std::vector<std::string_view> names;
+    for (const auto& [name, places] : places_) names.push_back(name);
+    wrappers_ = words_outside(names, wrapper_segments);
+  }
+
+  struct Place {
+    std::size_t scheme = 0;
+    const std::vector<std::int64_t>* shape = nullptr;  ///< None: the network has it elsewhere.
+  };
+
+  std::span<const Place> find(std::string_view name) const {
+    const auto found = places_.find(name);
+    return found == places_.end() ? std::span<const Place>() : found->second;
+  }
+  std::size_t longest() const { return longest_; }
+  std::span<const std::string_view> wrappers() const { return wrappers_; }
+
+ private:
+  void add(std::string_view in_file, std::size_t scheme, Wanted::const_iterator target,
+           Wanted::const_iterator end) {
+    if (is_batch_counter(in_file)) return;
+    places_[in_file].push_back({scheme, target == end ? nullptr : &target->second});
+    longest_ = std::max(longest_, in_file.size());
+  }
+
+  // Hashed: its keys are ours, not the file's.
+  std::unordered_map<std::string_view, std::vector<Place>> places_;
+  std::vector<std::string_view> wrappers_;
+  std::size_t longest_ = 0;
 };
 
 /// All namings by which any tensor is found, those that fit best first. `prefix`: only that one.
 inline std::vector<Naming> find_namings(std::span<const NamedEntry> entries, const Wanted& wanted,
                                         std::span<const KeyScheme> schemes,
                                         const std::optional<std::string>& prefix) {
-  constexpr int max_depth = 12;  // "checkpoint.state_dict.module.backbone." has four
-  const Wrappers wrappers(wanted);
+  const NameIndex index(wanted, schemes);
   std::map<std::pair<std::size_t, std::string_view>, Naming> found;
   for (const NamedEntry& entry : entries) {
-    const std::string_view name = entry.name;
-    const auto try_prefix = [&](std::size_t size) {
-      const std::string rest = wrappers.left_out_of(name.substr(size));
-      for (std::size_t scheme = 0; scheme < schemes.size(); ++scheme) {
-        const auto module_name = schemes[scheme].to_module(rest);
-        const auto target = module_name ? wanted.find(*module_name) : wanted.end();
-        if (target == wanted.end()) continue;
-        Naming& naming = found[{scheme, name.substr(0, size)}];
+    const auto count = [&](std::string_view rest, std::string_view before) {
+      for (const NameIndex::Place& place : index.find(rest)) {
+        Naming& naming = found[{place.scheme, before}];
+        ++naming.known;
+        if (place.shape == nullptr) continue;
         ++naming.named;
-        naming.fitting += target->second == without_1x1(entry.entry->shape, target->second.size(),
-                                                        schemes[scheme]);
+        naming.fitting += *place.shape == without_1x1(entry.entry->shape, place.shape->size(),
+                                                      schemes[place.scheme]);
       }
     };
-    if (prefix) {
-      if (name.starts_with(*prefix)) try_prefix(prefix->size());
-      continue;
-    }
-    std::size_t begin = 0;
-    for (int depth = 0; depth <= max_depth; ++depth) {
+    if (!prefix) {
       // A wrapper around everything belongs to the prefix.
-      if (!wrappers.begins(name.substr(begin))) try_prefix(begin);
-      const std::size_t dot = name.find('.', begin);
-      if (dot == name.npos) break;
-      begin = dot + 1;
+      Unwrapped(entry.name, index.wrappers()).for_each_rest(index.longest(), count);
+    } else if (entry.name.starts_with(*prefix)) {
+      const std::string_view name = entry.name;
+      count(Unwrapped(name.substr(prefix->size()), index.wrappers()).text(), *prefix);
     }
   }
 
   std::vector<Naming> namings;
   for (auto& [key, naming] : found) {
+    if (naming.named == 0) continue;
     naming.scheme = key.first;
     naming.prefix = key.second;
     namings.push_back(std::move(naming));
@@ -75,28 +115,37 @@ inline std::vector<Naming> find_namings(std::span<const NamedEntry> entries, con
   return namings;
 }
 
+/// How many tensors are to be found by name: all but batch norm's counters.
+inline std::size_t count_of(const Wanted& wanted) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      wanted, [](const auto& item) { return !is_batch_counter(item.first); }));
+}
+
 /// The one naming by which a file fits.
+///
+/// @param guesses  Whether what fits less than half may be taken: then it must not be ambiguous.
 ///
 /// Errors  WeightsError, without the file's name, if there are several; it lists them.
 inline Naming choose_naming(std::span<const NamedEntry> entries, const Wanted& wanted,
                             std::span<const KeyScheme> schemes,
-                            const std::optional<std::string>& prefix) {
+                            const std::optional<std::string>& prefix, bool guesses = false) {
   std::vector<Naming> namings = find_namings(entries, wanted, schemes, prefix);
+  const std::size_t all = count_of(wanted);
   if (namings.empty()) return {.prefix = prefix.value_or("")};
   // A scheme is not doubted for another that finds no more: "0.0.weight" is also at the end of
-  // "features.1.block.0.0.weight".
+  // "features.1.block.0.0.weight". Of two that find as much, one knows more of what is left.
   const std::size_t scheme =
       std::max_element(namings.begin(), namings.end(), [](const Naming& a, const Naming& b) {
-        return std::pair(a.named, b.scheme) < std::pair(b.named, a.scheme);
+        return std::tuple(a.named, a.known, b.scheme) < std::tuple(b.named, b.known, a.scheme);
       })->scheme;
   std::erase_if(namings, [&](const Naming& naming) { return naming.scheme != scheme; });
   // A part in which nothing is missing is meant, rather than one in which something is. Of parts in
   // which something is missing, those are meant that have half as much as the best, or more. What
   // fits hardly anywhere is of another network, and no part of it is meant.
   const Naming best = namings[0];
-  if (2 * best.fitting < wanted.size()) return best;
+  if (2 * best.fitting < all && !guesses) return best;
   std::erase_if(namings, [&](const Naming& naming) {
-    if (best.fitting == wanted.size()) return naming.fitting < best.fitting;
+    if (best.fitting == all) return naming.fitting < best.fitting;
     return 2 * naming.named < best.named;
   });
   if (namings.size() == 1) return best;
@@ -104,7 +153,7 @@ inline Naming choose_naming(std::span<const NamedEntry> entries, const Wanted& w
   std::string list;
   for (const Naming& naming : std::span(namings).first(std::min(most, namings.size())))
     list += fmt::format("{}{{.prefix = \"{}\"}} ({} of {} tensors)", list.empty() ? "" : ", ",
-                        printable(naming.prefix), naming.named, wanted.size());
+                        printable(naming.prefix), naming.named, all);
   throw WeightsError(fmt::format("{} parts of it could be meant. Say which: {}{}", namings.size(),
                                  list, namings.size() > most ? ", ..." : ""));
 }
