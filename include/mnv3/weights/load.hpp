@@ -212,13 +212,9 @@ inline LoadReport load_into(const LoadTarget& target, const std::filesystem::pat
 }
 
 template <class Arch, class Taps>
-LoadTarget target_of(const nn::MobileNetV3Impl<Arch, Taps>& net) {
-  const Definition& definition = definition_of<Arch>;
-  return {state_dict(net), &definition, definition.settings.names};
-}
-template <class Arch, class Taps>
 LoadTarget target_of(const MobileNetV3<Arch, Taps>& net) {
-  return target_of<Arch, Taps>(*net);
+  const Definition& definition = definition_of<Arch>;
+  return {state_dict(*net), &definition, definition.settings.names};
 }
 
 /// Refuses published weights that would give other numbers in `net` than in the network that they
@@ -315,10 +311,10 @@ LoadReport load(MobileNetV3<Arch, Taps>& net, const WeightsOf<Source>& weights,
 
 /// The same for what a `MobileNetV3` holds.
 template <class Arch, class Taps, class Source>
-LoadReport load(nn::MobileNetV3Impl<Arch, Taps>& net, const Source& source,
+LoadReport load(MobileNetV3Impl<Arch, Taps>& net, const Source& source,
                 const LoadOptions& options = {}) {
   MobileNetV3<Arch, Taps> holder(
-      std::static_pointer_cast<nn::MobileNetV3Impl<Arch, Taps>>(net.shared_from_this()));
+      std::static_pointer_cast<MobileNetV3Impl<Arch, Taps>>(net.shared_from_this()));
   return load(holder, source, options);
 }
 

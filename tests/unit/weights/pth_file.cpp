@@ -301,6 +301,7 @@ TEST_CASE("zip archives that torch.save did not write are named, with what to do
         std::string::npos);
 }
 
+#ifdef MNV3_WITH_ZLIB
 TEST_CASE("compressed records are unpacked; a part of one is not") {
   const std::string spaces(500, ' ');
   const auto file = [&](const Sizes& sizes, std::size_t bytes) {
@@ -317,6 +318,7 @@ TEST_CASE("compressed records are unpacked; a part of one is not") {
   CHECK(error_of_file(file({59}, 240)).starts_with("tensor 'w' is a part of 'data/0', which is"));
   CHECK(error_of_file(file({60}, 200)).starts_with("tensor 'w' has a storage of 240 bytes"));
 }
+#endif
 
 TEST_CASE("a file without tensors says what is in it instead") {
   CHECK(error_of_pickle("}").starts_with("there are no tensors in it. Save the state dict"));

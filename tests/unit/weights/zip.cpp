@@ -224,6 +224,8 @@ TEST_CASE("no byte of an archive can be changed so that its reader gives other v
   }
 }
 
+#ifdef MNV3_WITH_ZLIB
+
 TEST_CASE("what Python compresses is unpacked") {
   // zlib.compressobj(wbits=-15, level=9): 'hello hello hello', fixed codes; then all bytes stored.
   const auto unpack = [](std::string_view packed, std::size_t size) {
@@ -261,3 +263,14 @@ TEST_CASE("what Python compresses is unpacked") {
   CHECK_THROWS_AS(unpack(std::string_view(stored).substr(0, 1 << 20), large.size()),
                   mnv3::WeightsError);
 }
+
+#else
+
+TEST_CASE("without zlib, what is compressed says so") {
+  Archive zip{{{"a/first", "\3\0"}}};
+  zip.records[0].method = 8;
+  zip.records[0].said_bytes = 0;
+  CHECK(contains(error_of(zip.bytes()), "this program was built without zlib"));
+}
+
+#endif

@@ -299,17 +299,14 @@ class PickledTensors {
   void step(std::string_view key, const Value& value, std::size_t depth) {
     const std::size_t size = name_.size();
     if (key.size() > limits::name_bytes || size + key.size() > limits::name_bytes)
-      throw WeightsError(fmt::format("a tensor's name has more than {} bytes: '{}'",
-                                     limits::name_bytes, printable(name_ + "." + shorten(key))));
+      throw WeightsError(fmt::format("a tensor's name has more than {} bytes: '{}{}'",
+                                     limits::name_bytes,
+                                     name_.empty() ? "" : printable(name_) + ".", printable(key)));
     spend(1 + key.size());
     if (!name_.empty()) name_ += '.';
     name_ += key;
     walk(value, depth + 1);
     name_.resize(size);
-  }
-
-  static std::string shorten(std::string_view key) {
-    return std::string(key.substr(0, limits::name_bytes));
   }
 
   /// Shared values can make an endless tree of a small file.
