@@ -314,7 +314,7 @@ template <class Arch, class Taps, class Source>
 LoadReport load(MobileNetV3Impl<Arch, Taps>& net, const Source& source,
                 const LoadOptions& options = {}) {
   MobileNetV3<Arch, Taps> holder(
-      std::static_pointer_cast<MobileNetV3Impl<Arch, Taps>>(net.shared_from_this()));
+      std::dynamic_pointer_cast<MobileNetV3Impl<Arch, Taps>>(net.shared_from_this()));
   return load(holder, source, options);
 }
 

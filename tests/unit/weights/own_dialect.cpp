@@ -65,12 +65,13 @@ bool contains(std::string_view text, std::string_view part) { return text.find(p
 bool same(const torch::nn::Module& a, const torch::nn::Module& b) {
   const NamedTensors x = mnv3::state_dict(a);
   const NamedTensors y = mnv3::state_dict(b);
+  if (x.size() != y.size()) return false;
   for (std::size_t i = 0; i < x.size(); ++i)
     if (x[i].first != y[i].first || !torch::equal(x[i].second, y[i].second)) return false;
-  return x.size() == y.size();
+  return true;
 }
 
-/// torchvision's squeeze-and-excitation under a name that a table has, too.
+/// A block whose only tensors have a name that MobileNetV2's table gives to others.
 template <mnv3::InvertedResidualConfig Row>
 class OwnBlock final : public torch::nn::Cloneable<OwnBlock<Row>> {
  public:
@@ -146,8 +147,6 @@ TEST_CASE("OpenMMLab's files tell by their decoder how they pad") {
   MobileNetV3<SameTiny, mnv3::taps<mnv3::after<1>, mnv3::after<3>>> same_encoder;
   CHECK(mnv3::load(same_encoder, folder / "mmseg.pth").ignored ==
         std::vector<std::string>{"decode_head.conv_seg.weight"});
-  CHECK(contains(files::error_of([&] { mnv3::load(same_encoder, folder / "x.pth"); }),
-                 "there is no such file"));
 }
 
 TEST_CASE("blocks of the user's own keep their tensors' names in any family's files") {

@@ -82,8 +82,8 @@ class Comparison {
       foreign.push_back(&named);
       return;
     }
-    const std::string bare(
-        Unwrapped(std::string_view(named.name).substr(report.prefix.size()), wrappers_).text());
+    const std::string bare =
+        unwrapped(std::string_view(named.name).substr(report.prefix.size()), wrappers_);
     const std::optional<std::string> name = scheme_.to_module(bare);
     const auto target = name ? wanted_.find(*name) : wanted_.end();
     if (target != wanted_.end())

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <mnv3/weights/formats/tensor_entry.hpp>
@@ -72,48 +73,47 @@ std::vector<std::string_view> words_outside(const Names& names,
   return outside;
 }
 
+inline bool is_one_of(std::string_view part, std::span<const std::string_view> words) {
+  return std::ranges::find(words, part) != words.end();
+}
+
 /// A name without what wrappers put into it.
-class Unwrapped {
- public:
-  Unwrapped(std::string_view name, std::span<const std::string_view> wrappers) : raw_(name) {
-    std::size_t begin = 0;
-    for (;;) {
-      const std::size_t end = std::min(name.find('.', begin), name.size());
-      const std::string_view part = name.substr(begin, end - begin);
-      const bool is_wrapper = std::ranges::find(wrappers, part) != wrappers.end();
-      parts_.push_back({begin, text_.size(), is_wrapper});
-      if (!is_wrapper) text_.append(name.substr(begin, end + 1 - begin));  // with its dot
-      if (end == name.size()) break;
-      begin = end + 1;
+inline std::string unwrapped(std::string_view name, std::span<const std::string_view> wrappers) {
+  std::string text;
+  bool is_first = true;
+  any_segment(name, [&](std::string_view part) {
+    if (is_one_of(part, wrappers)) return false;
+    if (!std::exchange(is_first, false)) text += '.';
+    text += part;
+    return false;
+  });
+  return text;
+}
+
+/// Calls `visit(rest, prefix)` for each place in a name where a part begins that is no wrapper: what
+/// follows, unwrapped, and what stands before it. The shortest rests come first; those of more than
+/// `at_most` characters are left out, and the time does not depend on them.
+template <class Visit>
+void for_each_rest(std::string_view name, std::span<const std::string_view> wrappers,
+                   std::size_t at_most, Visit visit) {
+  std::string rest(at_most, '\0');  // filled from its end
+  std::size_t begin = at_most;
+  for (std::size_t end = name.size();;) {
+    const std::size_t dot = name.substr(0, end).rfind('.');
+    const std::size_t first = dot == name.npos ? 0 : dot + 1;
+    const std::string_view part = name.substr(first, end - first);
+    if (!is_one_of(part, wrappers)) {
+      const bool needs_dot = begin < at_most;
+      if (part.size() + (needs_dot ? 1 : 0) > begin) return;
+      if (needs_dot) rest[--begin] = '.';
+      begin -= part.size();
+      std::ranges::copy(part, rest.begin() + static_cast<std::ptrdiff_t>(begin));
+      visit(std::string_view(rest).substr(begin), name.substr(0, first));
     }
-    if (text_.ends_with('.') && !name.ends_with('.')) text_.pop_back();
+    if (dot == name.npos) return;
+    end = dot;
   }
-
-  /// All of it.
-  std::string_view text() const { return text_; }
-
-  /// Calls `visit(rest, prefix)` for each place where a dot, or nothing, stands before a part that
-  /// is no wrapper: what follows, unwrapped, and what stands before it in the file. The shortest
-  /// rests come first; those of more than `at_most` characters are left out.
-  template <class Visit>
-  void for_each_rest(std::size_t at_most, Visit visit) const {
-    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
-      if (part->is_wrapper || part->unwrapped > text_.size()) continue;
-      const std::string_view rest = std::string_view(text_).substr(part->unwrapped);
-      if (rest.size() > at_most) return;
-      visit(rest, raw_.substr(0, part->raw));
-    }
-  }
-
- private:
-  struct Part {
-    std::size_t raw, unwrapped;  // where it begins in the file's name and in ours
-    bool is_wrapper;
-  };
-  std::string_view raw_;
-  std::string text_;
-  std::vector<Part> parts_;
-};
+}
 
 /// A tensor of a file by the name that it is looked for under.
 struct NamedEntry {

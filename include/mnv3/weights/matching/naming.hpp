@@ -95,10 +95,10 @@ inline std::vector<Naming> find_namings(std::span<const NamedEntry> entries, con
     };
     if (!prefix) {
       // A wrapper around everything belongs to the prefix.
-      Unwrapped(entry.name, index.wrappers()).for_each_rest(index.longest(), count);
+      for_each_rest(entry.name, index.wrappers(), index.longest(), count);
     } else if (entry.name.starts_with(*prefix)) {
       const std::string_view name = entry.name;
-      count(Unwrapped(name.substr(prefix->size()), index.wrappers()).text(), *prefix);
+      count(unwrapped(name.substr(prefix->size()), index.wrappers()), *prefix);
     }
   }
 
