@@ -20,7 +20,7 @@ import tempfile
 from run import compile_only, directives
 
 HERE = pathlib.Path(__file__).resolve().parent
-ENUMERATIONS = ["Activation", "Gate", "Names", "Norm", "Padding", "Pooling"]
+ENUMERATIONS = ["Activation", "Gate", "Norm", "Padding", "Pooling"]
 
 
 def add_enumerators(include):

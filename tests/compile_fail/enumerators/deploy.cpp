@@ -16,6 +16,5 @@
 // place: Norm deploy/fold.hpp
 // place: Norm config/settings.hpp
 // place: Norm config/keys.hpp
-// place: Names config/names.hpp
 // place: Padding config/conv2d_norm_activation.hpp
 #include <mnv3/deploy.hpp>
