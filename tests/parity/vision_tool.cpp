@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -67,7 +68,8 @@ void published(std::istream& arguments) {
 }
 
 void hash(std::istream& arguments) {
-  const std::string text = mnv3::weights::sha256_of(next<std::string>(arguments));
+  const mnv3::weights::InputFile file(std::filesystem::path(next<std::string>(arguments)));
+  const std::string text = mnv3::weights::sha256_of(file);
   std::ofstream(next<std::string>(arguments)) << text;
 }
 
