@@ -38,6 +38,7 @@
 #include <mnv3/weights/state_dict.hpp>
 #include <mnv3/weights/tensors/adapt_channels.hpp>
 #include <mnv3/weights/tensors/name_file.hpp>
+#include <mnv3/weights/tensors/torch_dtype.hpp>
 #include <mnv3/weights/verify_hash.hpp>
 
 namespace mnv3 {
@@ -110,20 +111,29 @@ inline std::vector<std::pair<torch::Tensor, torch::Tensor>> read_transfers(
     const CheckpointReader& file, std::span<const Transfer> transfers,
     const NamedTensors& targets) {
   const std::map<std::string_view, torch::Tensor> by_name(targets.begin(), targets.end());
-  std::map<std::size_t, std::vector<const Transfer*>> by_storage;
-  for (const Transfer& transfer : transfers)
-    by_storage[transfer.entry.storage].push_back(&transfer);
   std::vector<std::pair<torch::Tensor, torch::Tensor>> values;
-  values.reserve(transfers.size());
+  std::map<std::size_t, std::vector<std::size_t>> by_storage;
+  for (std::size_t i = 0; i < transfers.size(); ++i) {
+    const Transfer& transfer = transfers[i];
+    const torch::Tensor& target = by_name.at(transfer.target);
+    by_storage[transfer.entry.storage].push_back(i);
+    // What is converted has its place before what it is made of, which leaves no holes.
+    const bool stays = target.is_cpu() && !transfer.adapts_channels &&
+                       target.scalar_type() == scalar_type_of(transfer.entry.dtype);
+    values.emplace_back(target, stays ? torch::Tensor() : torch::empty_like(target));
+  }
   for (const auto& [storage, sharing] : by_storage) {
     std::vector<TensorEntry> entries;
-    for (const Transfer* const transfer : sharing) entries.push_back(transfer->entry);
+    for (const std::size_t i : sharing) entries.push_back(transfers[i].entry);
     std::vector<torch::Tensor> read = file.read(entries);
-    for (std::size_t i = 0; i < sharing.size(); ++i) {
-      const torch::Tensor& target = by_name.at(sharing[i]->target);
-      torch::Tensor value = std::exchange(read[i], {});
-      if (sharing[i]->adapts_channels) value = adapted_to_channels(value, target.size(1));
-      values.emplace_back(target, value.to(target.options()));
+    for (std::size_t k = 0; k < sharing.size(); ++k) {
+      auto& [target, value] = values[sharing[k]];
+      torch::Tensor found = std::exchange(read[k], {});
+      if (transfers[sharing[k]].adapts_channels) found = adapted_to_channels(found, target.size(1));
+      if (value.defined())
+        value.copy_(found);
+      else
+        value = std::move(found);
     }
   }
   return values;

@@ -323,7 +323,7 @@ TEST_CASE("layers of another network are refused by name") {
         [&] { FoldedNetwork<TinyArch, Taps>(layers, torch::kFloat, torch::kCPU); });
   };
   CHECK(error(Encoder{}).empty());
-  CHECK(error(taps<after<3>>{}) == "mnv3: the folded layers lack features.3.block.0");
+  CHECK(error(taps<after<3>>{}) == "mnv3: the folded layers lack features.3.block.0.0");
   CHECK(error(taps<after<1>>{}) == "mnv3: 3 folded layers are after the network's last one");
 }
 
