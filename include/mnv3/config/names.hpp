@@ -25,9 +25,9 @@ inline constexpr Names Names::torchvision_ssdlite{&config::ssdlite_dialect};
 inline constexpr Names Names::mmlab{&config::mmlab_dialect};
 
 /// All families whose checkpoints are known, in the order in which a file is compared with them.
-inline constexpr std::array dialects{
-    &config::torchvision_dialect, &config::timm_dialect,  &config::mobilenet_v2_dialect,
-    &config::ssdlite_dialect,     &config::mmlab_dialect, &config::d_li14_dialect};
+inline constexpr std::array dialects{&config::torchvision_dialect,  &config::timm_dialect,
+                                     &config::mobilenet_v2_dialect, &config::ssdlite_dialect,
+                                     &config::mmlab_dialect,        &config::d_li14_dialect};
 
 /// The dialect with these names.
 constexpr const Dialect& dialect_of(Names names) {

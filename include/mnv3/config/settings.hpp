@@ -36,8 +36,8 @@ struct Settings {
   /// Their output channels. Not given: six times those of the last block.
   Setting<int> closing_channels = by_default(0);
   Setting<Pooling> pooling = by_default(Pooling::avg);
-  Setting<bool> hidden_layer = by_default(true);          ///< False: the classifier is one Linear.
-  Setting<bool> hidden_bias = by_default(true);           ///< Of the classifier's hidden layer.
+  Setting<bool> hidden_layer = by_default(true);  ///< False: the classifier is one Linear.
+  Setting<bool> hidden_bias = by_default(true);   ///< Of the classifier's hidden layer.
   Setting<Names> names = by_default(Names{});     ///< In this architecture's checkpoints.
   /// The stage of each row, from 0 on, which timm's names tell. Empty: one begins with each stride
   /// of 2 and each new number of output channels.

@@ -290,7 +290,7 @@ template <class Arch, class Taps = taps<>, Precision precision = Precision::same
 requires(std::convertible_to<const Source&, std::filesystem::path> ||
          std::convertible_to<const Source&, std::span<const std::byte>> ||
          std::same_as<Source, PublishedWeights>)
-Deployed<Arch, Taps, precision> deploy(const Source& source, const LoadOptions& options = {}) {
+    Deployed<Arch, Taps, precision> deploy(const Source& source, const LoadOptions& options = {}) {
   TORCH_CHECK(
       !options.allow_missing && !options.allow_mismatched && !options.adapt_classes,
       "mnv3: deploy from a file takes no allow_missing, no allow_mismatched and no adapt_classes: "

@@ -105,7 +105,8 @@ inline FoldedLayer fold_layer(const Definition& net, const Layer& layer,
   FoldedLayer folded{.layer = layer};
   switch (layer.kind) {
     case Layer::Kind::conv_norm_activation:
-      folded.product.weight = tensors.copy(names.first + ".weight", {out, in / c.groups, c.kernel, c.kernel});
+      folded.product.weight =
+          tensors.copy(names.first + ".weight", {out, in / c.groups, c.kernel, c.kernel});
       fold_norm(net, layer, tensors, folded);
       break;
     case Layer::Kind::squeeze_excitation:

@@ -96,9 +96,10 @@ inline void download_file(std::string_view url, std::string_view sha256_prefix,
                           const DownloadOptions& options = {}) {
   const auto wait = [&](std::uint64_t size) {
     if (options.progress && !options.progress(size, std::nullopt))
-      throw DownloadCancelled(fmt::format("mnv3: waiting for {}, which somebody else downloads, "
-                                          "was cancelled",
-                                          target.string()));
+      throw DownloadCancelled(
+          fmt::format("mnv3: waiting for {}, which somebody else downloads, "
+                      "was cancelled",
+                      target.string()));
   };
   auto file = detail::PartialFile::open(target, options.replace, wait);
   if (!file) return;

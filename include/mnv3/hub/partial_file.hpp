@@ -98,8 +98,7 @@ class PartialFile {
     const auto buffer = std::make_unique<unsigned char[]>(piece);
     Sha256 hash;
     for (std::uint64_t begin = 0;;) {
-      const ssize_t count =
-          ::pread(file_.get(), buffer.get(), piece, static_cast<off_t>(begin));
+      const ssize_t count = ::pread(file_.get(), buffer.get(), piece, static_cast<off_t>(begin));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) fail("read", path_, errno);
       if (count == 0) return std::move(hash).hex();
@@ -113,8 +112,7 @@ class PartialFile {
     if (::fsync(file_.get()) != 0) fail("write", path_, errno);
     ::unlink(origin_path().c_str());
     if (::rename(path_.c_str(), target_.c_str()) != 0) fail("rename to", target_, errno);
-    const weights::FileDescriptor folder(
-        ::open(folder_of(target_).c_str(), O_RDONLY | O_CLOEXEC));
+    const weights::FileDescriptor folder(::open(folder_of(target_).c_str(), O_RDONLY | O_CLOEXEC));
     if (folder) static_cast<void>(::fsync(folder.get()));  // some file systems cannot
   }
 
@@ -129,8 +127,8 @@ class PartialFile {
       : target_(target), path_(target.string() + ".partial") {
     // Without waiting for a pipe's other end, and not where a link of somebody else's leads. The
     // permissions are those that the user's umask gives.
-    file_ = weights::FileDescriptor(::open(
-        path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
+    file_ = weights::FileDescriptor(
+        ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
     struct stat info {};
     if (!file_ || ::fstat(file_.get(), &info) != 0) fail("write", path_, errno);
     if (!S_ISREG(info.st_mode))
@@ -151,7 +149,8 @@ class PartialFile {
 
   /// Whether the file that is locked is still the one that has the name.
   bool is_current() const {
-    struct stat ours {}, named {};
+    struct stat ours {
+    }, named{};
     return ::fstat(file_.get(), &ours) == 0 && ::stat(path_.c_str(), &named) == 0 &&
            ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
   }
@@ -169,8 +168,8 @@ class PartialFile {
     const std::filesystem::path path = origin_path();
     const weights::FileDescriptor file(
         ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
-    const std::string text = fmt::format("{}\n{}\n", origin.etag,
-                                         origin.total ? std::to_string(*origin.total) : "");
+    const std::string text =
+        fmt::format("{}\n{}\n", origin.etag, origin.total ? std::to_string(*origin.total) : "");
     if (!file) fail("write", path, errno);
     const ssize_t count = ::write(file.get(), text.data(), text.size());
     if (count < 0) fail("write", path, errno);

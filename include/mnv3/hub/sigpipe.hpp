@@ -28,7 +28,8 @@ class SigpipeBlocked {
   ~SigpipeBlocked() {
     const std::timespec now{};
     if (!was_pending_)
-      while (::sigtimedwait(&pipe_, nullptr, &now) == SIGPIPE) {}
+      while (::sigtimedwait(&pipe_, nullptr, &now) == SIGPIPE) {
+      }
     ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
 

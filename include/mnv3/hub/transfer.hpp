@@ -36,7 +36,7 @@ struct Outcome {
     anew,         ///< What is here is of another file than the server has now.
   };
   Kind kind = Kind::complete;
-  std::string reason = {};               ///< Of an interruption.
+  std::string reason = {};              ///< Of an interruption.
   std::chrono::seconds retry_after{0};  ///< The server's wish.
 };
 
@@ -76,9 +76,9 @@ class Transfer {
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_NOSIGNAL, 1L);  // its timeouts would use the alarm of the whole process
     set(CURLOPT_ERRORBUFFER, message_.data());
-    set(CURLOPT_USERAGENT, fmt::format("mnv3/{}.{}.{}", MNV3_VERSION_MAJOR, MNV3_VERSION_MINOR,
-                                       MNV3_VERSION_PATCH)
-                               .c_str());
+    set(CURLOPT_USERAGENT,
+        fmt::format("mnv3/{}.{}.{}", MNV3_VERSION_MAJOR, MNV3_VERSION_MINOR, MNV3_VERSION_PATCH)
+            .c_str());
     set(CURLOPT_WRITEFUNCTION, &Transfer::on_body);
     set(CURLOPT_WRITEDATA, this);
     set(CURLOPT_XFERINFOFUNCTION, &Transfer::on_progress);
@@ -122,9 +122,10 @@ class Transfer {
   /// Asks the user whether to go on.
   void report() const {
     if (options_.progress && !options_.progress(file_.size(), total_)) {
-      throw DownloadCancelled(fmt::format("mnv3: the download of {} was cancelled; {} is kept and "
-                                          "continued by the next one",
-                                          url_, file_.path().string()));
+      throw DownloadCancelled(
+          fmt::format("mnv3: the download of {} was cancelled; {} is kept and "
+                      "continued by the next one",
+                      url_, file_.path().string()));
     }
   }
 
@@ -162,8 +163,7 @@ class Transfer {
   std::string header(const char* name) const {
     curl_header* found = nullptr;
     constexpr int last = -1;
-    const CURLHcode result =
-        curl_easy_header(easy_.get(), name, 0, CURLH_HEADER, last, &found);
+    const CURLHcode result = curl_easy_header(easy_.get(), name, 0, CURLH_HEADER, last, &found);
     return result == CURLHE_OK ? found->value : "";
   }
 
@@ -338,15 +338,17 @@ class Transfer {
       case CURLE_COULDNT_RESOLVE_HOST:
       case CURLE_COULDNT_RESOLVE_PROXY:
       case CURLE_COULDNT_CONNECT:
-        fail(fmt::format("there is no connection ({}). Is this machine offline, or does it need a "
-                         "proxy (https_proxy)?",
-                         text));
+        fail(
+            fmt::format("there is no connection ({}). Is this machine offline, or does it need a "
+                        "proxy (https_proxy)?",
+                        text));
       case CURLE_PEER_FAILED_VERIFICATION:
       case CURLE_SSL_CACERT_BADFILE:
       case CURLE_SSL_CONNECT_ERROR:
-        fail(fmt::format("the server's certificate or TLS is not trusted ({}). Install "
-                         "ca-certificates, or name your own with ca_file or $SSL_CERT_FILE",
-                         text));
+        fail(
+            fmt::format("the server's certificate or TLS is not trusted ({}). Install "
+                        "ca-certificates, or name your own with ca_file or $SSL_CERT_FILE",
+                        text));
       default:
         fail(text);
     }

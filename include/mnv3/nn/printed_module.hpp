@@ -39,14 +39,15 @@ class ParameterlessImpl final : public torch::nn::Cloneable<ParameterlessImpl> {
 
 /// Whether `Module` is a virtual base of `Impl`, as before LibTorch 2: one cannot cast down from it.
 template <class Impl>
-concept virtual_module = !requires(torch::nn::Module* module) { static_cast<Impl*>(module); };
+concept virtual_module = !requires(torch::nn::Module * module) {
+  static_cast<Impl*>(module);
+};
 
 /// A module of LibTorch that prints itself as its twin in Python does.
 template <class Impl>
 class PrintedImpl final : public Impl {
  public:
-  PrintedImpl(Impl impl, std::string text)
-    requires virtual_module<Impl>
+  PrintedImpl(Impl impl, std::string text) requires virtual_module<Impl>
       : torch::nn::Module(impl),  // which `Impl` leaves to us
         Impl(std::move(impl)),
         text_(std::move(text)) {}

@@ -54,9 +54,10 @@ namespace weights {
 
 /// What takes the weights of a file.
 struct LoadTarget {
-  NamedTensors tensors;           ///< Named as in the state dict of a module.
-  const Definition* net = nullptr;  ///< The whole network; null where no table describes the module.
-  Names own{};                    ///< The family whose conventions the network has.
+  NamedTensors tensors;  ///< Named as in the state dict of a module.
+  const Definition* net =
+      nullptr;  ///< The whole network; null where no table describes the module.
+  Names own{};  ///< The family whose conventions the network has.
 
   std::vector<std::string> names() const {
     std::vector<std::string> all;
@@ -69,8 +70,7 @@ struct LoadTarget {
     return shapes;
   }
   std::vector<KeyScheme> schemes(const LoadOptions& options) const {
-    return net != nullptr ? key_schemes(*net, own, options.dialects)
-                          : std::vector<KeyScheme>(1);
+    return net != nullptr ? key_schemes(*net, own, options.dialects) : std::vector<KeyScheme>(1);
   }
 };
 

@@ -31,8 +31,7 @@ inline std::optional<std::vector<std::string_view>> match(std::string_view patte
     const std::string_view literal = pattern.substr(0, star);
     if (!text.starts_with(literal)) return std::nullopt;
     text.remove_prefix(literal.size());
-    if (star == pattern.npos)
-      return text.empty() ? std::optional(std::move(stars)) : std::nullopt;
+    if (star == pattern.npos) return text.empty() ? std::optional(std::move(stars)) : std::nullopt;
     pattern.remove_prefix(star + 1);
     const std::size_t next_star = pattern.find('*');
     const std::string_view next = pattern.substr(0, next_star);
@@ -82,8 +81,8 @@ class Rename {
     for (const auto& [pattern, replacement] : pairs)
       if (std::ranges::count(replacement, '*') > std::ranges::count(pattern, '*'))
         throw WeightsError(fmt::format(
-            "mnv3: `rename` cannot make '{}' of '{}': it has more stars than the pattern", replacement,
-            pattern));
+            "mnv3: `rename` cannot make '{}' of '{}': it has more stars than the pattern",
+            replacement, pattern));
     if (pairs.empty()) return;
     function_ = [pairs = std::move(pairs)](std::string_view name) {
       for (const auto& [pattern, replacement] : pairs)
@@ -94,11 +93,11 @@ class Rename {
   }
   /// A function that takes a name, as std::string or std::string_view, and gives one.
   template <class Function>
-  requires(!std::same_as<Function, Rename> && std::copy_constructible<Function> &&
-           std::is_invocable_v<Function&, const std::string&> &&
-           std::is_constructible_v<std::string,
-                                   std::invoke_result_t<Function&, const std::string&>>)
-  Rename(Function function) {
+  requires(
+      !std::same_as<Function, Rename> && std::copy_constructible<Function> &&
+      std::is_invocable_v<Function&, const std::string&> &&
+      std::is_constructible_v<std::string, std::invoke_result_t<Function&, const std::string&>>)
+      Rename(Function function) {
     function_ = [function = std::move(function)](std::string_view name) mutable {
       const std::string whole(name);
       return std::string(function(whole));

@@ -56,7 +56,7 @@ struct LoadReport {
   std::string prefix{};                     ///< What stood before the names.
   std::string key_scheme{};                 ///< How else they differed from the network's, if so.
   Format format = Format::torch_zip;
-  std::uint64_t bytes_read = 0;  ///< Of the file.
+  std::uint64_t bytes_read = 0;      ///< Of the file.
   std::vector<std::string> notes{};  ///< What else is worth knowing, one sentence each.
 };
 

@@ -15,9 +15,9 @@
 #include <mnv3/nn/mobilenet_v3.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/state_dict.hpp>
-#include <mnv3/weights/tensors/to_file_names.hpp>
 #include <mnv3/weights/tensors/pth_writer.hpp>
 #include <mnv3/weights/tensors/safetensors_writer.hpp>
+#include <mnv3/weights/tensors/to_file_names.hpp>
 
 namespace mnv3 {
 

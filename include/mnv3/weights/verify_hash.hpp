@@ -32,8 +32,8 @@ inline std::string sha256_of(const InputFile& file) {
   const auto buffer = std::make_unique<unsigned char[]>(limits::piece_bytes);
   Sha256 hash;
   for (std::uint64_t at = 0; at < file.size();) {
-    const auto count = static_cast<std::size_t>(
-        std::min<std::uint64_t>(limits::piece_bytes, file.size() - at));
+    const auto count =
+        static_cast<std::size_t>(std::min<std::uint64_t>(limits::piece_bytes, file.size() - at));
     file.read(at, buffer.get(), count);
     hash.update(std::span(buffer.get(), count));
     at += count;

@@ -28,7 +28,7 @@ static_assert(is(called(large, "features.4.block.2", Names::torchvision), "featu
                  "features.4.block.2.fc2"));
 static_assert(is(called(large, "classifier.3", Names::torchvision), "classifier.3", ""));
 static_assert(is(called(large, "features.0", Names::timm), "conv_stem", "bn1"));
-static_assert(is(called(large, "features.2.block.2", Names::torchvision_mobilenet_v2), "features.2.conv.2",
-                 "features.2.conv.3"));
+static_assert(is(called(large, "features.2.block.2", Names::torchvision_mobilenet_v2),
+                 "features.2.conv.2", "features.2.conv.3"));
 
 }  // namespace

@@ -125,8 +125,7 @@ TEST_CASE("a file without batch counters loads, and they stay as they are") {
 
 TEST_CASE("what wrappers put into names is left out, wherever it stands") {
   const auto within = [](std::size_t segments, std::string_view part) {
-    return renamed(
-        [=](const std::string& name) { return with_part(name, segments, part); });
+    return renamed([=](const std::string& name) { return with_part(name, segments, part); });
   };
   CHECK(load_changed<Tiny>(within(1, "_orig_mod")).loaded.size() == tiny_size);
   CHECK(load_changed<Tiny>(within(2, "_checkpoint_wrapped_module")).prefix.empty());
@@ -139,7 +138,8 @@ TEST_CASE("what wrappers put into names is left out, wherever it stands") {
   CHECK(report.prefix == "module._orig_mod.net.");
   // Only some blocks are wrapped, as activation checkpointing does it.
   load_changed<Encoder>(renamed([](const std::string& name) {
-    return name.starts_with("features.2.") ? with_part(name, 2, "_checkpoint_wrapped_module") : name;
+    return name.starts_with("features.2.") ? with_part(name, 2, "_checkpoint_wrapped_module")
+                                           : name;
   }));
   // A prefix that is given may end before a wrapper.
   CHECK(load_changed<Tiny>(renamed([](const std::string& name) { return "net.module." + name; }),
@@ -148,13 +148,15 @@ TEST_CASE("what wrappers put into names is left out, wherever it stands") {
   // Twice the same tensor is none of this.
   const files::TemporaryFolder folder;
   const Tiny net;
-  CHECK(contains(refusal_of(net, write(folder / "twice.pth", net,
-                                       [](NamedTensors& tensors) {
-                                         tensors.emplace_back("features._orig_mod.0.0.weight",
-                                                              torch::ones({16, 3, 3, 3}));
-                                       })),
-                 "two of its tensors are features.0.0.weight: 'features.0.0.weight' and "
-                 "'features._orig_mod.0.0.weight'"));
+  CHECK(contains(
+      refusal_of(
+          net,
+          write(folder / "twice.pth", net,
+                [](NamedTensors& tensors) {
+                  tensors.emplace_back("features._orig_mod.0.0.weight", torch::ones({16, 3, 3, 3}));
+                })),
+      "two of its tensors are features.0.0.weight: 'features.0.0.weight' and "
+      "'features._orig_mod.0.0.weight'"));
 }
 
 TEST_CASE("what tools count is neither loaded nor a fault, and the report has it") {
@@ -177,8 +179,9 @@ TEST_CASE("what tools count is neither loaded nor a fault, and the report has it
 }
 
 TEST_CASE("another head is no fault where the network has none, and is one where it has") {
-  const std::vector<std::string> heads{"fc.weight",       "classifier.3.1.weight", "head.fc.weight",
-                                       "last_linear.bias", "aux.0.0.weight", "decoder.x.weight"};
+  const std::vector<std::string> heads{"fc.weight",      "classifier.3.1.weight",
+                                       "head.fc.weight", "last_linear.bias",
+                                       "aux.0.0.weight", "decoder.x.weight"};
   const files::TemporaryFolder folder;
   for (const std::string& head : heads) {
     CAPTURE(head);
@@ -245,7 +248,10 @@ TEST_CASE("`rename` by patterns and by a function, for what nobody knows") {
   const mnv3::Rename two{{"*_*.x*", "*-*|*"}};
   CHECK(two("a_b_c.xd") == "a-b_c|d");
   CHECK(two("a.x") == "a.x");
-  CHECK(contains(files::error_of([] { mnv3::Rename{{"a", "b*"}}; }), "more stars than the pattern"));
+  CHECK(contains(files::error_of([] {
+                   mnv3::Rename{{"a", "b*"}};
+                 }),
+                 "more stars than the pattern"));
 }
 
 TEST_CASE("a module of the user's own, with a network of ours in it") {
@@ -277,15 +283,16 @@ TEST_CASE("a module of the user's own, with a network of ours in it") {
   const auto change = [&](const Change& f) { return write(folder / "changed.pth", whole, f); };
   CHECK(contains(files::error_of([&] {
                    mnv3::load(copy, change([](NamedTensors& t) {
-                     t.emplace_back("head.scale", torch::ones({2}));
-                   }));
+                                t.emplace_back("head.scale", torch::ones({2}));
+                              }));
                  }),
                  "1 unexpected: head.scale"));
   CHECK(contains(
       files::error_of([&] { mnv3::load(copy, change([](NamedTensors& t) { t.pop_back(); })); }),
       "1 missing: head.bias"));
   CHECK(contains(files::error_of([&] {
-                   mnv3::load(copy, change([](NamedTensors& t) { t.back().second = torch::ones({4}); }));
+                   mnv3::load(copy,
+                              change([](NamedTensors& t) { t.back().second = torch::ones({4}); }));
                  }),
                  "head.bias ([4] in the file, [3] in the network)"));
 }
@@ -303,19 +310,19 @@ TEST_CASE("weights in half precision: half the bytes, and the counters as they a
       const NamedTensors loaded = mnv3::state_dict(*copy);
       for (std::size_t i = 0; i < expected.size(); ++i) {
         const torch::Tensor& value = expected[i].second;
-        CHECK(torch::equal(loaded[i].second, value.is_floating_point()
-                                                 ? value.to(dtype).to(torch::kFloat)
-                                                 : value));
+        CHECK(torch::equal(loaded[i].second,
+                           value.is_floating_point() ? value.to(dtype).to(torch::kFloat) : value));
       }
       for (const mnv3::TensorEntry& entry : mnv3::list(folder / name))
-        CHECK((entry.dtype == (is_counter(entry.name)     ? mnv3::Dtype::int64
+        CHECK((entry.dtype == (is_counter(entry.name)  ? mnv3::Dtype::int64
                                : dtype == torch::kHalf ? mnv3::Dtype::float16
                                                        : mnv3::Dtype::bfloat16)));
     }
   CHECK(std::filesystem::file_size(folder / "half.safetensors") <
         0.6 * static_cast<double>(std::filesystem::file_size(folder / "full.pth")));
-  CHECK(contains(files::error_of([&] { mnv3::save(net, folder / "x.pth", {.dtype = torch::kInt}); }),
-                 "were asked for in Int"));
+  CHECK(
+      contains(files::error_of([&] { mnv3::save(net, folder / "x.pth", {.dtype = torch::kInt}); }),
+               "were asked for in Int"));
 }
 
 TEST_CASE("a list of what is in a file, without its values") {
@@ -330,8 +337,8 @@ TEST_CASE("a list of what is in a file, without its values") {
 
 TEST_CASE("a name that `load` would refuse is not written") {
   const files::TemporaryFolder folder;
-  const std::string message = files::error_of(
-      [&] { mnv3::save(Tiny(), folder / "mobilenet_v3_large-8738ca79.pth"); });
+  const std::string message =
+      files::error_of([&] { mnv3::save(Tiny(), folder / "mobilenet_v3_large-8738ca79.pth"); });
   CHECK(contains(message, "that is the name of MobileNet_V3_Large_Weights.IMAGENET1K_V1"));
   CHECK(folder.size() == 0);
 }
@@ -353,8 +360,9 @@ TEST_CASE("another network is named, or told by what differs most") {
     for (int block = 0; block < 3; ++block)
       for (const std::string part : {"conv1.weight", "bn1.weight", "downsample.0.weight",
                                      "downsample.1.running_mean", "0.0.weight"})
-        resnet.emplace_back("layer" + std::to_string(layer) + "." + std::to_string(block) + "." + part,
-                            torch::ones({2}));
+        resnet.emplace_back(
+            "layer" + std::to_string(layer) + "." + std::to_string(block) + "." + part,
+            torch::ones({2}));
   mnv3::write_pth(folder / "resnet.pth", resnet);
   const std::string message = refusal_of(large, folder / "resnet.pth");
   CHECK(contains(message, "it is of another network: "));
@@ -366,27 +374,29 @@ TEST_CASE("another network is named, or told by what differs most") {
 TEST_CASE("files of a network after something was done to it say what") {
   const files::TemporaryFolder folder;
   const Tiny net;
-  const std::string folded = refusal_of(net, write(folder / "folded.pth", net, [](NamedTensors& t) {
-    for (auto& [name, tensor] : t)
-      if (name.ends_with(".1.bias") && name.starts_with("features.")) {
-        name.replace(name.size() - 6, 6, "0.bias");
-      }
-    std::erase_if(t, [](const auto& item) {
-      return item.first.starts_with("features.") &&
-             (item.first.find(".1.running") != std::string::npos || is_counter(item.first) ||
-              (item.first.ends_with(".1.weight")));
-    });
-  }));
+  const std::string folded =
+      refusal_of(net, write(folder / "folded.pth", net, [](NamedTensors& t) {
+                   for (auto& [name, tensor] : t)
+                     if (name.ends_with(".1.bias") && name.starts_with("features.")) {
+                       name.replace(name.size() - 6, 6, "0.bias");
+                     }
+                   std::erase_if(t, [](const auto& item) {
+                     return item.first.starts_with("features.") &&
+                            (item.first.find(".1.running") != std::string::npos ||
+                             is_counter(item.first) || (item.first.ends_with(".1.weight")));
+                   });
+                 }));
   CHECK(contains(folded, "its batch norms are folded into the convolutions"));
-  const std::string qat = refusal_of(net, write(folder / "qat.pth", net, [](NamedTensors& t) {
-    t.emplace_back("features.0.0.weight_fake_quant.scale", torch::ones({1}));
-  }));
+  const std::string qat =
+      refusal_of(net, write(folder / "qat.pth", net, [](NamedTensors& t) {
+                   t.emplace_back("features.0.0.weight_fake_quant.scale", torch::ones({1}));
+                 }));
   CHECK(contains(qat, "quantisation-aware training"));
   const std::string quantised =
       refusal_of(net, write(folder / "quantised.pth", net, [](NamedTensors& t) {
-        t.erase(t.begin());
-        t.emplace_back("features.0.0.scale", torch::ones({1}));
-        t.emplace_back("features.0.0.zero_point", torch::ones({1}, torch::kLong));
-      }));
+                   t.erase(t.begin());
+                   t.emplace_back("features.0.0.scale", torch::ones({1}));
+                   t.emplace_back("features.0.0.zero_point", torch::ones({1}, torch::kLong));
+                 }));
   CHECK(contains(quantised, "it is of a quantised network"));
 }

@@ -353,7 +353,7 @@ TEST_CASE("another architecture's file is refused with names and shapes") {
   try {
     mnv3::load(large, folder / "small.pth");
   } catch (const mnv3::LoadError& error) {  // every name, where the message has six
-    const std::size_t counters = 18;  // of batches, which are not missed
+    const std::size_t counters = 18;        // of batches, which are not missed
     CHECK(error.report().missing.size() + error.report().mismatched.size() +
               error.report().loaded.size() ==
           312 - counters);

@@ -136,8 +136,7 @@ TEST_CASE("of two parts that fit equally little none is taken") {
   Tiny net;
   CHECK(contains(refusal(net, folder / "parts.pth", {.allow_missing = true}),
                  "2 parts of it could be meant. Say which: {.prefix = \"a.\"}"));
-  CHECK_NOTHROW(
-      mnv3::load(net, folder / "parts.pth", {.prefix = "b.", .allow_missing = true}));
+  CHECK_NOTHROW(mnv3::load(net, folder / "parts.pth", {.prefix = "b.", .allow_missing = true}));
 }
 
 TEST_CASE("a whole part is meant rather than one without a head, counters or not") {
@@ -177,8 +176,8 @@ TEST_CASE("early taps take what they need of SSDlite's and OpenMMLab's files") {
   const files::TemporaryFolder folder;
   using Large = mnv3::LargeArch;
   for (const mnv3::Names names : {mnv3::Names::torchvision_ssdlite, mnv3::Names::mmlab}) {
-    NamedTensors tensors = with_prefix(names == mnv3::Names::mmlab ? "" : "backbone.",
-                                       tensors_of<Large>(names));
+    NamedTensors tensors =
+        with_prefix(names == mnv3::Names::mmlab ? "" : "backbone.", tensors_of<Large>(names));
     std::erase_if(tensors, [](const auto& item) { return contains(item.first, "classifier."); });
     mnv3::write_pth(folder / "file.pth", tensors);
     MobileNetV3<Large, taps<after<1>>> first;
@@ -213,9 +212,11 @@ TEST_CASE("what a holder holds is loaded like the holder; options need a table")
   CHECK(contains(files::error_of([&] { mnv3::load(*timm, folder / "small.pth"); }),
                  "the same weights would give other numbers"));
   torch::nn::Sequential any(encoder);
-  for (const mnv3::LoadOptions& options :
-       {mnv3::LoadOptions{.adapt_input_channels = true}, {.adapt_classes = true},
-        {.label_offset = 1}, {.allow_other_family = true}, {.dialects = {&slashes}}})
+  for (const mnv3::LoadOptions& options : {mnv3::LoadOptions{.adapt_input_channels = true},
+                                           {.adapt_classes = true},
+                                           {.label_offset = 1},
+                                           {.allow_other_family = true},
+                                           {.dialects = {&slashes}}})
     CHECK(contains(refusal(any, folder / "small.pth", options), "are for networks that a table"));
 }
 
@@ -233,7 +234,8 @@ TEST_CASE("published weights are compared with the network before they are looke
   // Not there, and this program has no mnv3::hub.
   MobileNetV3<mnv3::SmallArch, taps<after<3>>> small;
   MobileNetV3<mnv3::Dilated<mnv3::SmallArch>, taps<after<3>>> dilated;
-  for (const std::string& message : {said(small), said(dilated), said(timm, {.allow_other_family = true})}) {
+  for (const std::string& message :
+       {said(small), said(dilated), said(timm, {.allow_other_family = true})}) {
     CHECK(contains(message, "mobilenet_v3_small-047dcff4.pth"));
     CHECK(contains(message, "not on this machine"));
   }
@@ -261,7 +263,8 @@ TEST_CASE("errors about other networks do not mislead") {
   CHECK(!contains(vit, "folded"));
   CHECK(contains(refusal(encoder, folder / "vit.pth"), "it has 'patch_embed.proj.weight'"));
 
-  mnv3::write_pth(folder / "backbone.pth", with_prefix("backbone.", tensors_of<mnv3::LargeArch>({})));
+  mnv3::write_pth(folder / "backbone.pth",
+                  with_prefix("backbone.", tensors_of<mnv3::LargeArch>({})));
   const std::string prefix = refusal(large, folder / "backbone.pth", {.prefix = "encoder."});
   CHECK(contains(prefix, "pass {.prefix = \"backbone.\"}"));
   CHECK(!contains(prefix, "another network"));
@@ -287,7 +290,8 @@ TEST_CASE("functions that rename, of all kinds") {
   };
   CHECK(loads([](std::string_view name) { return name.substr(1); }));
   CHECK(loads([](const std::string& name) { return name.substr(1); }));
-  CHECK(loads([](std::string name) { return std::string_view(name).size() > 1 ? name.substr(1) : name; }));
+  CHECK(loads(
+      [](std::string name) { return std::string_view(name).size() > 1 ? name.substr(1) : name; }));
   CHECK(loads({{"x*", "*"}}));
   CHECK_NOTHROW(mnv3::load(net, folder / "file.pth", {.rename = {{"x*", "model|*"}}}));
 }
@@ -310,9 +314,9 @@ TEST_CASE("names by the thousand take no time to speak of") {
     const std::vector<NamedEntry> named = named_entries(entries, wanted, {});
     const Naming naming = choose_naming(named, wanted, schemes, std::nullopt);
     const Comparison comparison(named, wanted, names, &net, naming, schemes[naming.scheme], {});
-    const std::string text = list_faults(comparison.report, {}) +
-                             nothing_fits(named, wanted, schemes, naming.prefix) +
-                             diagnosis({named, comparison.foreign, wanted, comparison.report, &net});
+    const std::string text =
+        list_faults(comparison.report, {}) + nothing_fits(named, wanted, schemes, naming.prefix) +
+        diagnosis({named, comparison.foreign, wanted, comparison.report, &net});
     CHECK(text.size() < 10'000);
     return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
   };

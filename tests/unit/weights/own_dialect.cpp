@@ -78,10 +78,9 @@ class OwnBlock final : public torch::nn::Cloneable<OwnBlock<Row>> {
   explicit OwnBlock(const mnv3::Settings&) { reset(); }
   void reset() override {
     conv = this->register_module(
-        "conv", torch::nn::Conv2d(
-                    torch::nn::Conv2dOptions(Row.input_channels, Row.out_channels, 3)
-                        .stride({Row.stride.height, Row.stride.width})
-                        .padding(1)));
+        "conv", torch::nn::Conv2d(torch::nn::Conv2dOptions(Row.input_channels, Row.out_channels, 3)
+                                      .stride({Row.stride.height, Row.stride.width})
+                                      .padding(1)));
   }
   torch::Tensor forward(const torch::Tensor& x) { return conv->forward(x); }
   torch::nn::Conv2d conv{nullptr};
@@ -116,11 +115,10 @@ TEST_CASE("a family of the user's own: its names are written, read and refused l
   CHECK(same(*net, *other));
   // What it publishes does not compute as this one does.
   MobileNetV3<SameTiny> padded;
-  CHECK(contains(files::error_of([&] {
-                   mnv3::load(padded, folder / "own.pth", {.dialects = {&keras_like}});
-                 }),
-                 "it has Lab 7's names, and what Lab 7 publishes computes with `norm_eps` 0.001 and "
-                 "symmetric padding"));
+  CHECK(contains(
+      files::error_of([&] { mnv3::load(padded, folder / "own.pth", {.dialects = {&keras_like}}); }),
+      "it has Lab 7's names, and what Lab 7 publishes computes with `norm_eps` 0.001 and "
+      "symmetric padding"));
 }
 
 TEST_CASE("OpenMMLab's files tell by their decoder how they pad") {

@@ -17,5 +17,4 @@ struct TinyArch {
   static constexpr mnv3::Settings settings{.num_classes = 10, .last_channel = 64};
 };
 using Tiny = mnv3::MobileNetV3<TinyArch>;
-using TinyEncoder =
-    mnv3::MobileNetV3<TinyArch, mnv3::taps<mnv3::after<1>, mnv3::after<3>>>;
+using TinyEncoder = mnv3::MobileNetV3<TinyArch, mnv3::taps<mnv3::after<1>, mnv3::after<3>>>;

@@ -19,8 +19,9 @@ constexpr bool is_d_li14(std::string_view name) {
 inline constexpr Dialect d_li14_dialect{
     .title = "d-li14/mobilenetv3.pytorch",
     .recognises = is_d_li14,
-    .refusal = "squeeze-and-excitation is before the activation; every network here has it after, "
-               "as torchvision and timm do, and would give other numbers. Use weights of "
-               "torchvision or timm"};
+    .refusal =
+        "squeeze-and-excitation is before the activation; every network here has it after, "
+        "as torchvision and timm do, and would give other numbers. Use weights of "
+        "torchvision or timm"};
 
 }  // namespace mnv3::config

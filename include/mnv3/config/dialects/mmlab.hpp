@@ -53,7 +53,8 @@ inline constexpr Dialect mmlab_dialect{
     .names_of = mmlab_names,
     .backbone_prefix = "backbone.",
     .published = mmlab_conventions,
-    .architectures = "mnv3::LargeArch and mnv3::SmallArch for mmpretrain's; for mmsegmentation's "
-                     "these with `.padding = Padding::same`"};
+    .architectures =
+        "mnv3::LargeArch and mnv3::SmallArch for mmpretrain's; for mmsegmentation's "
+        "these with `.padding = Padding::same`"};
 
 }  // namespace mnv3::config

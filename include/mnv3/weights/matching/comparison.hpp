@@ -86,8 +86,7 @@ class Comparison {
         unwrapped(std::string_view(named.name).substr(report.prefix.size()), wrappers_);
     const std::optional<std::string> name = scheme_.to_module(bare);
     const auto target = name ? wanted_.find(*name) : wanted_.end();
-    if (target != wanted_.end())
-      return place(*named.entry, target->first, target->second);
+    if (target != wanted_.end()) return place(*named.entry, target->first, target->second);
     if (known_ && name && known_->contains(*name)) {
       report.unused.push_back(*name);
       return;

@@ -64,10 +64,9 @@ inline std::string known_network_in(const Misfit& file) {
   if (file.entries.size() > most) return {};
   for (const KnownNetwork& known : known_networks)
     if (has_features_of(file, *known.net))
-      return known.alike.empty()
-                 ? std::string(known.type)
-                 : fmt::format("{}, or of {}: names and shapes do not tell", known.type,
-                               known.alike);
+      return known.alike.empty() ? std::string(known.type)
+                                 : fmt::format("{}, or of {}: names and shapes do not tell",
+                                               known.type, known.alike);
   return {};
 }
 
@@ -91,8 +90,9 @@ inline std::string_view what_was_done(const Misfit& file) {
       return std::string_view(beside).ends_with(missing);
     });
   };
-  if (std::ranges::any_of(report.unreadable,
-                          [](const Unreadable& u) { return u.why.find("quantized") != u.why.npos; }) ||
+  if (std::ranges::any_of(
+          report.unreadable,
+          [](const Unreadable& u) { return u.why.find("quantized") != u.why.npos; }) ||
       any_foreign(lacks_weight_beside))
     return "it is of a quantised network. Save the float network that it was made from";
   // The convolutions are there and have biases, and no norm is.
@@ -103,9 +103,8 @@ inline std::string_view what_was_done(const Misfit& file) {
   };
   const bool misses_norm = std::ranges::any_of(
       report.missing, [](const std::string& name) { return name.ends_with(".running_mean"); });
-  const bool has_norm = std::ranges::any_of(file.entries, [](const NamedEntry& e) {
-    return last_segment(e.name) == "running_mean";
-  });
+  const bool has_norm = std::ranges::any_of(
+      file.entries, [](const NamedEntry& e) { return last_segment(e.name) == "running_mean"; });
   constexpr std::size_t looked_at = 64;  // of names that a hostile file may have by the thousand
   const std::span unexpected(report.unexpected.data(),
                              std::min(looked_at, report.unexpected.size()));

@@ -61,7 +61,7 @@ struct KeyScheme {
   /// The file's names, what stands before all being stripped, and the module's for each: of the
   /// whole network, whatever a module needs of it.
   std::map<std::string, std::string, std::less<>> names{};
-  bool keeps_names = true;  ///< Names that are not listed are the module's own,
+  bool keeps_names = true;                ///< Names that are not listed are the module's own,
   std::vector<std::string> own_blocks{};  ///< or those in these: "features.1.".
 
   /// The module's name for a name of the file; none if the family has no such name.
@@ -75,8 +75,8 @@ struct KeyScheme {
 
  private:
   bool is_in_own_block(std::string_view name) const {
-    return std::ranges::any_of(
-        own_blocks, [&](const std::string& block) { return name.starts_with(block); });
+    return std::ranges::any_of(own_blocks,
+                               [&](const std::string& block) { return name.starts_with(block); });
   }
 };
 

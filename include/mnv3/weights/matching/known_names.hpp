@@ -51,9 +51,9 @@ class KnownNames {
   }
 
   bool contains(std::string_view name) const {
-    return names_.contains(name) ||
-           std::ranges::any_of(
-               absent_, [&](const std::string& block) { return name.starts_with(block); });
+    return names_.contains(name) || std::ranges::any_of(absent_, [&](const std::string& block) {
+             return name.starts_with(block);
+           });
   }
 
   /// Whether a name of the file, without what stands before all, is of a head that the user has
@@ -65,7 +65,7 @@ class KnownNames {
  private:
   std::set<std::string, std::less<>> names_;
   std::set<std::string, std::less<>> backbone_;  // how names of its layers begin in the file
-  std::vector<std::string> absent_;  // blocks of the user's own that the module has not
+  std::vector<std::string> absent_;              // blocks of the user's own that the module has not
   bool has_head_ = false;
 };
 

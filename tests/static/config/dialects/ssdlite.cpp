@@ -25,7 +25,11 @@ static_assert([] {
   Digest digest;
   std::size_t n = 0;
   for_each_key(
-      net, [&](const Key& key) { if (n++ < count) digest.add(key); }, Names::torchvision_ssdlite);
+      net,
+      [&](const Key& key) {
+        if (n++ < count) digest.add(key);
+      },
+      Names::torchvision_ssdlite);
   return n == count + 4 && digest.value == 0x98137cffedf16d90;
 }());
 
