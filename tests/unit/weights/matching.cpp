@@ -325,15 +325,20 @@ TEST_CASE("names by the thousand take no time to speak of") {
     while (text.size() + part.size() <= size) text += part;
     return text;
   };
+#ifdef __SANITIZE_ADDRESS__
+  const double limit = 20;
+#else
+  const double limit = 1;
+#endif
   const int most = 65'536;
   const std::string as = repeated("a.", 240), modules = repeated("module.", 240);
   const std::string longest = repeated("a.", 4'080);
-  CHECK(seconds([&](int i) { return as + std::to_string(i); }, most) < 1);
-  CHECK(seconds([&](int i) { return modules + std::to_string(i); }, most) < 1);
-  CHECK(seconds([&](int i) { return longest + std::to_string(i); }, 4'000) < 1);
-  CHECK(seconds([](int i) { return "a" + std::to_string(i) + ".features.0.0.weight"; }, most) < 1);
-  CHECK(seconds([](int i) { return "features.module.q" + std::to_string(i); }, most) < 1);
-  CHECK(seconds([](int i) { return "a" + std::to_string(i) + ".total_ops"; }, most) < 1);
-  CHECK(seconds([](int i) { return "q" + std::to_string(i) + ".zero_point"; }, most) < 1);
-  CHECK(seconds([](int i) { return "q" + std::to_string(i) + ".bias"; }, most) < 1);
+  CHECK(seconds([&](int i) { return as + std::to_string(i); }, most) < limit);
+  CHECK(seconds([&](int i) { return modules + std::to_string(i); }, most) < limit);
+  CHECK(seconds([&](int i) { return longest + std::to_string(i); }, 4'000) < limit);
+  CHECK(seconds([](int i) { return "a" + std::to_string(i) + ".features.0.0.weight"; }, most) < limit);
+  CHECK(seconds([](int i) { return "features.module.q" + std::to_string(i); }, most) < limit);
+  CHECK(seconds([](int i) { return "a" + std::to_string(i) + ".total_ops"; }, most) < limit);
+  CHECK(seconds([](int i) { return "q" + std::to_string(i) + ".zero_point"; }, most) < limit);
+  CHECK(seconds([](int i) { return "q" + std::to_string(i) + ".bias"; }, most) < limit);
 }
