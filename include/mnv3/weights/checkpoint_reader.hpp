@@ -22,6 +22,7 @@
 #include <mnv3/weights/formats/read_checkpoint.hpp>
 #include <mnv3/weights/formats/tensor_entry.hpp>
 #include <mnv3/weights/formats/tensor_values.hpp>
+#include <mnv3/weights/tensors/arena.hpp>
 #include <mnv3/weights/tensors/name_file.hpp>
 #include <mnv3/weights/tensors/torch_dtype.hpp>
 
@@ -80,6 +81,13 @@ class CheckpointReader {
   /// more is read than they span, but for records of an archive, which are read as a whole, because
   /// their check sums are of all of it.
   std::vector<torch::Tensor> read(std::span<const TensorEntry> entries) const {
+    weights::Arena none(0);
+    return read(entries, none);
+  }
+
+  /// The same in the memory of `arena`, while it has any.
+  std::vector<torch::Tensor> read(std::span<const TensorEntry> entries,
+                                  weights::Arena& arena) const {
     return named([&] {
       using Part = weights::TensorValues::Part;
       const weights::TensorValues values(*file_, checkpoint_);
@@ -87,14 +95,22 @@ class CheckpointReader {
       std::vector<torch::Tensor> tensors;
       std::map<std::size_t, std::vector<Part>> parts;  // by storage
       for (const TensorEntry& entry : entries) {
-        tensors.push_back(at::empty_strided(entry.shape, entry.strides,
-                                            at::dtype(weights::scalar_type_of(entry.dtype))));
-        if (const std::size_t size = values.span_bytes(entry); size > 0)
+        const std::size_t size = values.span_bytes(entry);
+        tensors.push_back(
+            arena.empty(entry.shape, entry.strides, weights::scalar_type_of(entry.dtype), size));
+        if (size > 0)
           parts[entry.storage].push_back(
               {&entry, static_cast<unsigned char*>(tensors.back().data_ptr()), size});
       }
       for (const auto& [storage, its_parts] : parts) values.copy(its_parts);
       return tensors;
+    });
+  }
+
+  /// How many bytes of an arena a tensor needs.
+  std::size_t arena_bytes(const TensorEntry& entry) const {
+    return named([&] {
+      return weights::Arena::rounded(weights::TensorValues(*file_, checkpoint_).span_bytes(entry));
     });
   }
 

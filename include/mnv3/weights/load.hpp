@@ -37,6 +37,7 @@
 #include <mnv3/weights/report.hpp>
 #include <mnv3/weights/state_dict.hpp>
 #include <mnv3/weights/tensors/adapt_channels.hpp>
+#include <mnv3/weights/tensors/arena.hpp>
 #include <mnv3/weights/tensors/name_file.hpp>
 #include <mnv3/weights/tensors/torch_dtype.hpp>
 #include <mnv3/weights/verify_hash.hpp>
@@ -113,6 +114,7 @@ inline std::vector<std::pair<torch::Tensor, torch::Tensor>> read_transfers(
   const std::map<std::string_view, torch::Tensor> by_name(targets.begin(), targets.end());
   std::vector<std::pair<torch::Tensor, torch::Tensor>> values;
   std::map<std::size_t, std::vector<std::size_t>> by_storage;
+  std::size_t stays_bytes = 0;
   for (std::size_t i = 0; i < transfers.size(); ++i) {
     const Transfer& transfer = transfers[i];
     const torch::Tensor& target = by_name.at(transfer.target);
@@ -121,11 +123,14 @@ inline std::vector<std::pair<torch::Tensor, torch::Tensor>> read_transfers(
     const bool stays = target.is_cpu() && !transfer.adapts_channels &&
                        target.scalar_type() == scalar_type_of(transfer.entry.dtype);
     values.emplace_back(target, stays ? torch::Tensor() : torch::empty_like(target));
+    if (stays) stays_bytes += file.arena_bytes(transfer.entry);
   }
+  Arena arena(stays_bytes), none(0);
   for (const auto& [storage, sharing] : by_storage) {
     std::vector<TensorEntry> entries;
     for (const std::size_t i : sharing) entries.push_back(transfers[i].entry);
-    std::vector<torch::Tensor> read = file.read(entries);
+    const bool stays = !values[sharing[0]].second.defined();
+    std::vector<torch::Tensor> read = file.read(entries, stays ? arena : none);
     for (std::size_t k = 0; k < sharing.size(); ++k) {
       auto& [target, value] = values[sharing[k]];
       torch::Tensor found = std::exchange(read[k], {});
