@@ -70,6 +70,11 @@ struct LoadTarget {
     for (const auto& [name, tensor] : tensors) shapes.emplace(name, tensor.sizes().vec());
     return shapes;
   }
+  /// How most files have them: as the network's own family does.
+  std::vector<KeyScheme> plain_scheme() const {
+    if (net == nullptr) return std::vector<KeyScheme>(1);
+    return {scheme_of(*net, dialect_of(own), {})};
+  }
   std::vector<KeyScheme> schemes(const LoadOptions& options) const {
     return net != nullptr ? key_schemes(*net, own, options.dialects) : std::vector<KeyScheme>(1);
   }
@@ -158,6 +163,15 @@ inline void check_options(const LoadTarget& target, const LoadOptions& options) 
         "network in it by itself");
 }
 
+/// Whether a file has all that is needed, and nothing that is not known, as the network itself has
+/// it: then it is of no other family.
+inline bool is_plain(const Naming& naming, std::span<const NamedEntry> entries,
+                     const Wanted& wanted) {
+  const auto counted = std::ranges::count_if(
+      entries, [](const NamedEntry& entry) { return !is_batch_counter(entry.name); });
+  return naming.fitting == count_of(wanted) && naming.known == static_cast<std::size_t>(counted);
+}
+
 /// `load` for tensors that need not belong to a module.
 ///
 /// Errors  As `load`.
@@ -171,10 +185,16 @@ inline LoadReport load_into(const LoadTarget& target, const CheckpointReader& fi
   std::string wrong;
   name_file_in_errors("load", file.path(), [&] {
     check_options(target, options);
-    schemes = target.schemes(options);
     entries = named_entries(file.entries(), wanted, options.rename);
-    const Naming naming =
-        choose_naming(entries, wanted, schemes, options.prefix, options.allow_missing);
+    schemes = target.plain_scheme();
+    std::vector<Naming> namings = find_namings(entries, wanted, schemes, options.prefix);
+    Naming naming;
+    if (namings.size() == 1 && is_plain(namings[0], entries, wanted)) {
+      naming = std::move(namings[0]);
+    } else {
+      schemes = target.schemes(options);
+      naming = choose_naming(entries, wanted, schemes, options.prefix, options.allow_missing);
+    }
     const KeyScheme& scheme = schemes[naming.scheme];
     if (target.net != nullptr) {
       const std::string reason = reason_against(entries, naming.prefix, options.dialects);
