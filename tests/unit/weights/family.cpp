@@ -33,14 +33,7 @@ struct LikeTimmRw : mnv3::timm::mobilenetv3_rw {
   static constexpr mnv3::Settings settings{.names = mnv3::Names::torchvision};
 };
 
-bool same_weights(const torch::nn::Module& a, const torch::nn::Module& b) {
-  const NamedTensors x = mnv3::state_dict(a);
-  const NamedTensors y = mnv3::state_dict(b);
-  if (x.size() != y.size()) return false;
-  for (std::size_t i = 0; i < x.size(); ++i)
-    if (x[i].first != y[i].first || !torch::equal(x[i].second, y[i].second)) return false;
-  return true;
-}
+using files::same_weights;
 
 /// What loading `path` says; `net` must then be as it was.
 template <class Net, class File>
@@ -51,7 +44,7 @@ std::string refusal(Net& net, const File& file, const mnv3::LoadOptions& options
   return message;
 }
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+using files::contains;
 
 }  // namespace
 

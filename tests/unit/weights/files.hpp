@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -8,8 +9,9 @@
 #include <vector>
 
 #include <caffe2/serialize/inline_container.h>
+#include <torch/types.h>
 
-#include <mnv3/weights/error.hpp>
+#include <mnv3/weights/state_dict.hpp>
 
 #include "folder.hpp"
 
@@ -29,15 +31,13 @@ inline std::string zip(const std::vector<std::pair<std::string, std::string>>& r
   return bytes;
 }
 
-/// What the WeightsError says that `action` throws; empty if it throws nothing.
-template <class Action>
-std::string error_of(Action action) {
-  try {
-    action();
-  } catch (const mnv3::WeightsError& error) {
-    return error.what();
-  }
-  return {};
+/// Whether two modules have the same tensors under the same names.
+inline bool same_weights(const torch::nn::Module& a, const torch::nn::Module& b) {
+  const mnv3::NamedTensors x = mnv3::state_dict(a);
+  const mnv3::NamedTensors y = mnv3::state_dict(b);
+  return std::equal(x.begin(), x.end(), y.begin(), y.end(), [](const auto& i, const auto& j) {
+    return i.first == j.first && torch::equal(i.second, j.second);
+  });
 }
 
 }  // namespace files

@@ -14,6 +14,8 @@
 
 #include <fmt/format.h>
 
+#include <mnv3/weights/error.hpp>
+
 namespace files {
 
 /// A new folder that is gone at the end of the scope.
@@ -50,6 +52,21 @@ inline void write(const std::filesystem::path& path, std::string_view bytes) {
 inline std::string read(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// What the WeightsError says that `action` throws; empty if it throws nothing.
+template <class Action>
+std::string error_of(Action action) {
+  try {
+    action();
+  } catch (const mnv3::WeightsError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+inline bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != text.npos;
 }
 
 }  // namespace files

@@ -28,7 +28,7 @@ using Encoder = TinyEncoder;
 constexpr std::size_t tiny_size = mnv3::keys<TinyArch>.size();
 constexpr std::size_t encoder_size = mnv3::keys<TinyArch, taps<after<1>, after<3>>>.size();
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+using files::contains;
 
 bool is_counter(std::string_view name) { return name.ends_with("num_batches_tracked"); }
 

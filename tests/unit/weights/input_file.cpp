@@ -25,15 +25,7 @@ using namespace std::string_literals;
 using files::TemporaryFolder;
 using mnv3::weights::InputFile;
 
-template <class Action>
-std::string error_of(Action action) {
-  try {
-    action();
-  } catch (const mnv3::WeightsError& error) {
-    return error.what();
-  }
-  return {};
-}
+using files::error_of;
 
 std::string error_of_opening(const std::filesystem::path& path) {
   return error_of([&] { const InputFile file(path); });

@@ -27,7 +27,7 @@ using mnv3::taps;
 
 namespace {
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+using files::contains;
 
 /// The tensors of `Arch` as files of that family have them.
 template <class Arch>

@@ -60,16 +60,9 @@ struct SameTiny : TinyArch {
   static constexpr mnv3::Settings settings{.padding = mnv3::Padding::same};
 };
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+using files::contains;
 
-bool same(const torch::nn::Module& a, const torch::nn::Module& b) {
-  const NamedTensors x = mnv3::state_dict(a);
-  const NamedTensors y = mnv3::state_dict(b);
-  if (x.size() != y.size()) return false;
-  for (std::size_t i = 0; i < x.size(); ++i)
-    if (x[i].first != y[i].first || !torch::equal(x[i].second, y[i].second)) return false;
-  return true;
-}
+using files::same_weights;
 
 /// A block whose only tensors have a name that MobileNetV2's table gives to others.
 template <mnv3::InvertedResidualConfig Row>
@@ -106,13 +99,13 @@ TEST_CASE("a family of the user's own: its names are written, read and refused l
   // Its own architecture knows it; another one is told of it.
   MobileNetV3<OwnTiny> copy;
   CHECK(mnv3::load(copy, folder / "own.pth").key_scheme == "Lab 7's");
-  CHECK(same(*net, *copy));
+  CHECK(same_weights(*net, *copy));
   Tiny other;
   CHECK(contains(files::error_of([&] { mnv3::load(other, folder / "own.pth"); }),
                  "it is of another network"));
   CHECK(mnv3::load(other, folder / "own.pth", {.dialects = {&keras_like}}).loaded.size() ==
         mnv3::keys<TinyArch>.size());
-  CHECK(same(*net, *other));
+  CHECK(same_weights(*net, *other));
   // What it publishes does not compute as this one does.
   MobileNetV3<SameTiny> padded;
   CHECK(contains(
@@ -136,7 +129,7 @@ TEST_CASE("OpenMMLab's files tell by their decoder how they pad") {
 
   Tiny copy;
   CHECK(mnv3::load(copy, folder / "mmpretrain.pth").key_scheme == "OpenMMLab's");
-  CHECK(same(*net, *copy));
+  CHECK(same_weights(*net, *copy));
   TinyEncoder encoder;
   CHECK(mnv3::load(encoder, folder / "backbone.pth").loaded.size() ==
         mnv3::state_dict(*encoder).size());
@@ -153,5 +146,5 @@ TEST_CASE("blocks of the user's own keep their tensors' names in any family's fi
   mnv3::save(net, folder / "own.pth");
   MobileNetV3<OwnBlocks> copy;
   CHECK(mnv3::load(copy, folder / "own.pth").loaded.size() == mnv3::state_dict(*net).size());
-  CHECK(same(*net, *copy));
+  CHECK(same_weights(*net, *copy));
 }

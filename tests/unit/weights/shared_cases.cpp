@@ -32,7 +32,7 @@ bool is_there(std::string_view name) {
   return false;
 }
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+using files::contains;
 
 /// Whether the weights are those of tiny.pth.
 template <class Net>

@@ -14,7 +14,7 @@
 namespace mnv3::weights {
 
 // Why not a library's: without zlib, check sums are to be checked, too; and zlib's takes three times
-// as long. All values are summed twice on loading, so that a file of 22 MB costs 4 ms, not 11. 64 MB
+// as long: a file of 22 MB would cost 6 ms on loading, not 2. 64 MB
 // in memory, best of nine, one core of an AMD EPYC (2026-11, g++ 12.2 -O2, Debian 12):
 //   this, folding      11.3 GB/s        zlib 1.2.13          3.9 GB/s
 //   this, by tables     1.4 GB/s        libdeflate 1.14     16.1 GB/s
