@@ -42,6 +42,8 @@
 #include <mnv3/config/rules.hpp>
 #include <mnv3/config/setting.hpp>
 #include <mnv3/config/settings.hpp>
+#include <mnv3/config/stage_set.hpp>
+#include <mnv3/config/stages.hpp>
 #include <mnv3/config/stride.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/config/timm.hpp>

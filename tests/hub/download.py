@@ -476,7 +476,9 @@ class Refused(HubTest):
     def test_other_protocols_are_refused(self):
         secret = self.folder / "secret"
         secret.write_text("secret")
-        self.failed(self.tool("file", f"file://{secret}", "", self.target), "not supported")
+        result = self.tool("file", f"file://{secret}", "", self.target)
+        self.failed(result, f"cannot download file://{secret}")
+        self.assertRegex(result.text, "not supported|disabled")  # libcurl before and since 8.10
 
     def test_an_error_page_without_end_ends(self):
         def answer(request):

@@ -480,6 +480,10 @@ class Orientation(Vision):
                 damaged[generator.randrange(len(tiff))] = generator.choice((0, 1, 2, 3, 6, 255))
                 self.compare_exif(damaged.hex(), bytes(damaged))
 
+    # What Pillow 9, whose pixels ours are, and Pillow 11 read differently, in damaged files.
+    DISPUTED = {"empty first", "not two zeros", "with JPEG's name"} \
+        if int(PIL.__version__.split(".")[0]) > 9 else set()
+
     def test_segments(self):
         """Which of several EXIF data in one file count."""
         six, three = (tiff_of("<", [(0x112, 3, 1, bytes([value, 0]))]) for value in (6, 3))
@@ -494,6 +498,8 @@ class Orientation(Vision):
                 "short": (b"", b"E", name + six), "no name": (six, ),
                 "other name": (b"exif\0\0" + six,), "one zero": (b"Exif\0" + six,),
                 "not two zeros": (b"Exif\0\1" + six, name + three)}.items():
+            if label in self.DISPUTED:
+                continue
             with self.case(f"JPEG, {label}"), Image.open(TOOL.folder / "plain.jpg") as picture:
                 self.stored = picture.convert("RGB")
                 (TOOL.folder / "in.jpg").write_bytes(jpeg[:2] + b"".join(
@@ -506,6 +512,8 @@ class Orientation(Vision):
                 "two after": ((after, six), (after, three)),
                 "before and after": ((before, six), (after, three)),
                 "empty": ((before, b""),), "with JPEG's name": ((before, name + six),)}.items():
+            if label in self.DISPUTED:
+                continue
             with self.case(f"PNG, {label}"), Image.open(TOOL.folder / "plain.png") as picture:
                 self.stored = picture.convert("RGB")
                 pieces = {place: b"".join(png_chunk(b"eXIf", data) for where, data in places

@@ -25,14 +25,21 @@ constexpr void require_blocks_known(const Definition& net) {
   if (net.has_own_block) throw std::invalid_argument(sentence_of(Rule::blocks_known));
 }
 
+/// Errors  std::invalid_argument if the blocks are not known or the number of classes is not.
+constexpr void require_known(const Definition& net, int reach) {
+  require_blocks_known(net);
+  if (net.settings.num_classes == dynamic_classes && reach >= position_of_logits(net))
+    throw std::invalid_argument(sentence_of(Rule::classes_known));
+}
+
 }  // namespace config::detail
 
 /// Number of trainable values of the layers up to `reach` (see `position_after`).
 ///
-/// Errors  std::invalid_argument if the blocks are modules of the architecture's own, here and in
-///         the functions below.
+/// Errors  std::invalid_argument if the blocks are modules of the architecture's own, or if the
+///         number of classes would count and is not known, here and in the functions below.
 constexpr std::int64_t parameter_count(const Definition& net, int reach) {
-  config::detail::require_blocks_known(net);
+  config::detail::require_known(net, reach);
   std::int64_t count = 0;
   for_each_key(net, [&](const Key& key) {
     if (!key.is_buffer && key.position <= reach) count += key.numel();
@@ -46,7 +53,7 @@ constexpr std::int64_t parameter_count(const Definition& net, int reach) {
 ///         count, as in the paper and in fvcore.
 constexpr std::int64_t mac_count(const Definition& net, int reach, std::int64_t height,
                                  std::int64_t width) {
-  config::detail::require_blocks_known(net);
+  config::detail::require_known(net, reach);
   std::int64_t count = 0;
   for_each_layer(net, [&](const Layer& layer) {
     if (layer.position > reach) return;
@@ -91,6 +98,7 @@ constexpr std::int64_t parameter_count() {
   static_assert(verify<Arch>());
   static_assert(verify_blocks_known<Arch>());
   static_assert(verify_taps<Arch, Taps>());
+  static_assert(verify_classes_known<Arch, Taps>());
   return parameter_count(definition_of<Arch>, reach_of<Arch, Taps>());
 }
 
@@ -100,6 +108,7 @@ constexpr std::int64_t mac_count(std::int64_t height, std::int64_t width) {
   static_assert(verify<Arch>());
   static_assert(verify_blocks_known<Arch>());
   static_assert(verify_taps<Arch, Taps>());
+  static_assert(verify_classes_known<Arch, Taps>());
   return mac_count(definition_of<Arch>, reach_of<Arch, Taps>(), height, width);
 }
 

@@ -39,7 +39,8 @@
   MEMBER(hidden_layer)                                                                            \
   MEMBER(hidden_bias)                                                                             \
   MEMBER(names)                                                                                   \
-  MEMBER(stages)
+  MEMBER(stages)                                                                                  \
+  MEMBER(frozen)
 
 namespace mnv3::config {
 

@@ -10,6 +10,7 @@
 #include <mnv3/config/declaration.hpp>
 #include <mnv3/config/geometry.hpp>
 #include <mnv3/config/rules.hpp>
+#include <mnv3/config/stages.hpp>
 #include <mnv3/config/taps.hpp>
 
 // The rules as compiler errors of two lines: the sentence, then a type that is never defined and
@@ -29,6 +30,8 @@ template <class Arch, class Checkpoint, class... Details> struct checkpoint_erro
 template <auto... Values> struct available;
 template <class Tap> struct comes_before;
 template <class Arch, class Tap, class... Details> struct tap_error;
+
+template <class Arch, Stage Name> struct stage_error;
 
 template <int Index> struct last_is;
 template <int Index, class... Details> struct feature_error;
@@ -167,6 +170,34 @@ constexpr bool verify_blocks_known() {
   MNV3_BLOCK_RULES(MNV3_RULE)
 #undef MNV3_RULE
   if constexpr (!v.ok()) config::detail::show<config::architecture_error<Arch>>();
+  return true;
+}
+
+/// Refuses to compile where nobody knows before run time how many classes `Arch` has: whatever asks
+/// for the size of its logits. Always true.
+template <architecture Arch, class Taps>
+constexpr bool verify_classes_known() {
+  constexpr bool known = definition_of<Arch>.settings.num_classes != dynamic_classes ||
+                         reach_of<Arch, Taps>() < position_of_logits(definition_of<Arch>);
+  constexpr Verdict v{.rule = known ? Rule::none : Rule::classes_known};
+#define MNV3_RULE(name, sentence) \
+  static_assert(v.rule != Rule::name, "mnv3: [" #name "] " sentence);
+  MNV3_CLASS_RULES(MNV3_RULE)
+#undef MNV3_RULE
+  if constexpr (!v.ok()) config::detail::show<config::architecture_error<Arch>>();
+  return true;
+}
+
+/// Refuses to compile with the reason where a part of a network cannot be had. Always true.
+template <architecture Arch, Rule rule, Stage stage = stem>
+constexpr bool verify_part() {
+#define MNV3_RULE(name, sentence) static_assert(rule != Rule::name, "mnv3: [" #name "] " sentence);
+  MNV3_PART_RULES(MNV3_RULE)
+#undef MNV3_RULE
+  if constexpr (rule == Rule::stage_exists || rule == Rule::stage_thaws)
+    config::detail::show<config::stage_error<Arch, stage>>();
+  else if constexpr (rule != Rule::none)
+    config::detail::show<config::architecture_error<Arch>>();
   return true;
 }
 

@@ -103,6 +103,7 @@ constexpr auto keys_of() {
   static_assert(verify<Arch>());
   static_assert(verify_blocks_known<Arch>());
   static_assert(verify_taps<Arch, Taps>());
+  static_assert(verify_classes_known<Arch, Taps>());
   constexpr int reach = reach_of<Arch, Taps>();
   constexpr std::size_t count = [] {
     std::size_t n = 0;

@@ -16,6 +16,7 @@
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/norm.hpp>
 #include <mnv3/config/settings.hpp>
+#include <mnv3/config/stages.hpp>
 #include <mnv3/config/taps.hpp>
 
 // The only place that knows what is legal. One linear pass over values serves the compiler
@@ -56,7 +57,7 @@ namespace mnv3 {
   RULE(normalization_fits,                                                                         \
        "`input.mean` and `input.std` need one value for each of `input.channels`, or none")        \
   RULE(std_positive, "the values of `input.std` must be above 0 (thousandths below)")              \
-  RULE(num_classes_positive, "`num_classes` must be at least 1")                                   \
+  RULE(num_classes_positive, "`num_classes` must be at least 1, or `mnv3::dynamic_classes`")       \
   RULE(last_channel_positive, "`last_channel` must be at least 1")                                 \
   RULE(dropout_is_probability, "`dropout` must be from 0 to 1 (thousandths below)")                \
   RULE(eps_positive, "`norm_eps` must be above 0 (thousandths below)")                             \
@@ -69,7 +70,9 @@ namespace mnv3 {
   RULE(closing_channels_in_range,                                                                  \
        "`closing_channels` must be from 1 to 1048576, or not given")                               \
   RULE(stages_fit_rows,                                                                            \
-       "`stages` needs one number for each row, from 0 on, growing by at most 1, or none")
+       "`stages` needs one number for each row, from 0 on, growing by at most 1, or none")          \
+  RULE(frozen_exists,                                                                              \
+       "`frozen` must name stages that the network has (numbers below: 0 is stem, 1 is C1)")
 
 #define MNV3_TAP_RULES(RULE)                                                                      \
   RULE(feature_exists, "`after<I>` must name one of the network's features")                      \
@@ -83,6 +86,20 @@ namespace mnv3 {
   RULE(blocks_known,                                                                               \
        "costs, names, `expansion<I>` and `deploy` need blocks that the table describes, but this " \
        "architecture has a `block` of its own")
+
+// What is not known before the network is made.
+#define MNV3_CLASS_RULES(RULE)                                                                     \
+  RULE(classes_known,                                                                              \
+       "costs, names and `deploy` from a file need the number of classes in the type: give "       \
+       "`num_classes`, or deploy a network that has been made and loaded")
+
+// What a network can be asked for, to freeze or to replace it.
+#define MNV3_PART_RULES(RULE)                                                                      \
+  RULE(stage_exists, "`stages<...>` must name stages that this network has, up to its last tap")   \
+  RULE(stage_thaws, "these stages are frozen in the type, by `Frozen<...>`, and cannot be thawed") \
+  RULE(logits_exist,                                                                               \
+       "a classifier can only be replaced in a network that has one: its last tap must be "        \
+       "`logits`, or it must have no taps")
 
 // What our own kernels cannot run.
 #define MNV3_KERNEL_RULES(RULE)                                                                    \
@@ -111,7 +128,8 @@ enum class Rule {
   none,
 #define MNV3_RULE(name, sentence) name,
   MNV3_DECLARATION_RULES(MNV3_RULE) MNV3_ARCHITECTURE_RULES(MNV3_RULE) MNV3_TAP_RULES(MNV3_RULE)
-      MNV3_BLOCK_RULES(MNV3_RULE) MNV3_KERNEL_RULES(MNV3_RULE) MNV3_CHECKPOINT_RULES(MNV3_RULE)
+      MNV3_BLOCK_RULES(MNV3_RULE) MNV3_CLASS_RULES(MNV3_RULE) MNV3_PART_RULES(MNV3_RULE)
+          MNV3_KERNEL_RULES(MNV3_RULE) MNV3_CHECKPOINT_RULES(MNV3_RULE)
 #undef MNV3_RULE
 };
 
@@ -169,7 +187,8 @@ constexpr Verdict check_settings(const Settings& s) {
       return {Rule::normalization_fits, -1, n, channels};
   for (const double value : s.input.std)
     if (!(value > 0)) return {Rule::std_positive, -1, thousandths(value), 1};
-  if (s.num_classes < 1) return {Rule::num_classes_positive, -1, s.num_classes, 1};
+  if (s.num_classes < 1 && s.num_classes != dynamic_classes)
+    return {Rule::num_classes_positive, -1, s.num_classes, 1};
   if (s.last_channel < 1) return {Rule::last_channel_positive, -1, s.last_channel, 1};
   if (!(s.dropout >= 0 && s.dropout <= 1))
     return {Rule::dropout_is_probability, -1, thousandths(s.dropout), s.dropout < 0 ? 0 : 1000};
@@ -226,6 +245,14 @@ constexpr Verdict check_groups(const Definition& net) {
   return verdict;
 }
 
+/// The verdict on the stages that an architecture freezes.
+constexpr Verdict check_frozen(const Definition& net) {
+  for (const Stage stage : all_stages)
+    if (net.settings.frozen.value().contains(stage) && !has_stage(net, stage))
+      return {Rule::frozen_exists, -1, static_cast<int>(stage), static_cast<int>(last_stage(net))};
+  return {};
+}
+
 /// The verdict on an architecture.
 constexpr Verdict check(const Definition& net) {
   if (net.blocks.empty()) return {Rule::has_blocks, -1, 0, 1};
@@ -237,6 +264,7 @@ constexpr Verdict check(const Definition& net) {
   }
   if (const Verdict verdict = check_settings(net.settings); !verdict.ok()) return verdict;
   if (const Verdict verdict = check_groups(net); !verdict.ok()) return verdict;
+  if (const Verdict verdict = check_frozen(net); !verdict.ok()) return verdict;
   return check_stages(net.settings.stages, static_cast<int>(net.blocks.size()));
 }
 
@@ -339,6 +367,8 @@ constexpr const char* sentence_of(Rule rule) {
       MNV3_ARCHITECTURE_RULES(MNV3_RULE)
       MNV3_TAP_RULES(MNV3_RULE)
       MNV3_BLOCK_RULES(MNV3_RULE)
+      MNV3_CLASS_RULES(MNV3_RULE)
+      MNV3_PART_RULES(MNV3_RULE)
       MNV3_KERNEL_RULES(MNV3_RULE)
       MNV3_CHECKPOINT_RULES(MNV3_RULE)
 #undef MNV3_RULE

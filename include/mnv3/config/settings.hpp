@@ -11,15 +11,19 @@
 #include <mnv3/config/input.hpp>
 #include <mnv3/config/norm.hpp>
 #include <mnv3/config/setting.hpp>
+#include <mnv3/config/stage_set.hpp>
 
 namespace mnv3 {
+
+/// `num_classes` of a network that is told when it is made: `MobileNetV3<Arch> net(37)`.
+inline constexpr int dynamic_classes = -1;
 
 /// What an architecture says besides its table, as its static member `settings`. Everything has
 /// torchvision's default. A misspelled name does not compile.
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L118-137, L154, L250.
 struct Settings {
   Input input{};
-  Setting<int> num_classes = by_default(1000);
+  Setting<int> num_classes = by_default(1000);   ///< Or `dynamic_classes`.
   Setting<int> last_channel = by_default(1280);  ///< Width of the classifier's hidden layer.
   Setting<double> dropout = by_default(0.2);     ///< Probability, before the last Linear.
   Setting<Norm> norm = by_default(Norm::batch);
@@ -42,6 +46,8 @@ struct Settings {
   /// The stage of each row, from 0 on, which timm's names tell. Empty: one begins with each stride
   /// of 2 and each new number of output channels.
   std::span<const int> stages{};
+  /// What neither learns nor moves, batch norm included, whatever `train()` says.
+  Setting<StageSet> frozen = by_default(StageSet{});
 };
 
 /// What is added to the variance before its square root is taken.
@@ -66,13 +72,13 @@ template <class AnySettings>
 constexpr auto leaves_of(AnySettings& settings) {
   auto& [input, num_classes, last_channel, dropout, norm, norm_eps, norm_momentum, norm_groups,
          padding, squeeze, activation, closing_layers, closing_channels, pooling, hidden_layer,
-         hidden_bias, names, stages] = settings;
+         hidden_bias, names, stages, frozen] = settings;
   auto& [channels, mean, std] = input;
   auto& [divisor, block_activation, gate, ratio] = squeeze;
   return std::tie(channels, mean, std, num_classes, last_channel, dropout, norm, norm_eps,
                   norm_momentum, norm_groups, padding, divisor, block_activation, gate, ratio,
                   activation, closing_layers, closing_channels, pooling, hidden_layer, hidden_bias,
-                  names, stages);
+                  names, stages, frozen);
 }
 
 /// `settings` with what `base` has where they do not give anything themselves.

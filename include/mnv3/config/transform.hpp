@@ -260,4 +260,19 @@ struct WithActivation : Arch {
                         : definition_of<Arch>.settings.activation.value()};
 };
 
+/// `Arch` with another number of classes; without one, with as many as its networks are told when
+/// they are made: `MobileNetV3<WithClasses<SmallArch>> net(37)`.
+template <architecture Arch, int Classes = dynamic_classes>
+struct WithClasses : Arch {
+  static constexpr Settings settings{.num_classes = Classes};
+};
+
+/// `Arch` with stages that neither learn nor move, batch norm included, whatever `train()` says:
+/// `Frozen<SmallArch, stem, C1, C2>`. Its weights are those of `Arch`.
+template <architecture Arch, Stage... Stages>
+struct Frozen : Arch {
+  static constexpr Settings settings{
+      .frozen = definition_of<Arch>.settings.frozen.value() | StageSet{Stages...}};
+};
+
 }  // namespace mnv3

@@ -76,6 +76,31 @@ constexpr bool is_deployable() {
   return true;
 }
 
+/// Whether only a network that has been made knows how many logits it has.
+template <class Arch, class Taps>
+inline constexpr bool has_dynamic_classes = [] {
+  if constexpr (nn::is_legal<Arch, Taps>())
+    return MobileNetV3Impl<Arch, Taps>::has_dynamic_classes;
+  else
+    return false;
+}();
+
+/// `Taps`, of which the last one is `logits`, with what the last Linear reads instead.
+template <class Arch, class Taps, class Kept = taps<>>
+struct without_logits {
+  using type = taps<embedding>;
+};
+template <class Arch, class Next, class... Rest, class... Kept>
+struct without_logits<Arch, taps<Next, Rest...>, taps<Kept...>>
+    : without_logits<Arch, taps<Rest...>, taps<Kept..., Next>> {};
+template <class Arch, class Last, class... Kept>
+struct without_logits<Arch, taps<Last>, taps<Kept...>> {
+  static constexpr const Definition& net = definition_of<Arch>;
+  static constexpr bool is_there =
+      ((position_of(net, Kept::request) == position_of_embedding(net)) || ...);
+  using type = std::conditional_t<is_there, taps<Kept...>, taps<Kept..., embedding>>;
+};
+
 /// Tensors for the weights of a network, without the network.
 template <class Arch, class Taps>
 NamedTensors empty_state_dict() {
@@ -238,6 +263,65 @@ class Deployed {
   std::shared_ptr<const Either> network_;
 };
 
+/// The same for a network that was told its number of classes when it was made: the kernels end at
+/// what the last Linear reads, and LibTorch multiplies by its weights.
+template <class Arch, class Taps, Precision precision>
+requires(deployment::is_deployable<Arch, Taps, precision>() &&
+         deployment::has_dynamic_classes<Arch, Taps>) class Deployed<Arch, Taps, precision> {
+  using Network = MobileNetV3<Arch, Taps>;
+  using Body = Deployed<Arch, typename deployment::without_logits<Arch, Taps>::type, precision>;
+  static constexpr const Definition& net = definition_of<Arch>;
+
+ public:
+  static constexpr auto channels = Network::channels;
+  static constexpr auto strides = Network::strides;
+  static constexpr auto feature_indices = Network::feature_indices;
+  using Result = typename Network::Impl::Result;
+
+  /// Errors  As the other constructor.
+  Deployed(const NamedTensors& tensors, torch::Dtype dtype, torch::Device device)
+      : body_(tensors, dtype, device) {
+    const torch::NoGradGuard no_grad;
+    const deployment::TensorLookup lookup(tensors);
+    const auto options = torch::TensorOptions(dtype).device(device);
+    for_each_layer(net, [&](const Layer& layer) {
+      if (layer.role != Layer::Role::output) return;
+      const Name name = names_of(net, layer).first;
+      const std::int64_t classes = lookup.size(name + ".bias");
+      weight_ = lookup.copy(name + ".weight", {classes, layer.conv.in_channels}).to(options);
+      bias_ = lookup.copy(name + ".bias", {classes}).to(options);
+    });
+  }
+
+  /// As the other.
+  Result operator()(const torch::Tensor& x) const {
+    const torch::NoGradGuard no_grad;
+    if constexpr (std::is_same_v<Result, torch::Tensor>) {
+      return torch::linear(body_(x), weight_, bias_);
+    } else {
+      Result outputs;
+      const auto fill = [&](std::span<const torch::Tensor> of_body) {
+        std::ranges::copy(of_body.first(outputs.size() - 1), outputs.begin());
+        outputs.back() = torch::linear(of_body.back(), weight_, bias_);
+      };
+      if constexpr (std::is_same_v<typename Body::Result, torch::Tensor>)
+        fill(std::array{body_(x)});
+      else
+        fill(body_(x));
+      return outputs;
+    }
+  }
+
+  static constexpr std::int64_t arena_bytes(std::int64_t height, std::int64_t width,
+                                            std::int64_t threads = 1, std::int64_t batch = 1) {
+    return Body::arena_bytes(height, width, threads, batch);
+  }
+
+ private:
+  Body body_;
+  torch::Tensor weight_, bias_;  // (classes, features), (classes)
+};
+
 /// Stands where an architecture or its taps were refused: it can be used like the other, so that
 /// the compiler reports nothing but the refusal.
 template <class Arch, class Taps, Precision precision>
@@ -267,6 +351,7 @@ requires(
 ///         device.
 template <Precision precision, class Arch, class Taps>
 Deployed<Arch, Taps, precision> deploy(const MobileNetV3<Arch, Taps>& net) {
+  net->check_children();
   const auto parameters = net->parameters();
   const torch::Tensor& first = parameters.front();
   for (const torch::Tensor& p : parameters)
@@ -297,7 +382,7 @@ requires(std::convertible_to<const Source&, std::filesystem::path> ||
       "there is no network whose values could stay; load into a MobileNetV3 and deploy that");
   const NamedTensors tensors = deployment::empty_state_dict<Arch, Taps>();
   const Definition& net = definition_of<Arch>;
-  const weights::LoadTarget target{tensors, &net, net.settings.names};
+  const weights::LoadTarget target{tensors, net, net.settings.names};
   if constexpr (std::convertible_to<const Source&, std::span<const std::byte>>)
     weights::load_into(target, CheckpointReader(source), options);
   else if constexpr (std::same_as<Source, PublishedWeights>)

@@ -64,6 +64,16 @@ class TensorLookup {
                      /*non_blocking=*/false, /*copy=*/true, torch::MemoryFormat::Contiguous);
   }
 
+  /// The first size of a tensor, where only the tensor tells it.
+  ///
+  /// Errors  c10::Error if there is no such tensor, or if it is a scalar.
+  std::int64_t size(const Name& name) const {
+    const auto found = by_name_.find(name.view());
+    TORCH_CHECK(found != by_name_.end() && found->second.defined() && found->second.dim() > 0,
+                "mnv3: folding needs the tensor ", name.view(), ", which is missing");
+    return found->second.size(0);
+  }
+
  private:
   std::map<std::string, torch::Tensor, std::less<>> by_name_;
 };

@@ -8,13 +8,17 @@
 
 #include <fmt/format.h>
 #include <torch/nn/cloneable.h>
+#include <torch/nn/init.h>
 #include <torch/nn/modules/linear.h>
 
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/settings.hpp>
+#include <mnv3/config/stage_set.hpp>
 #include <mnv3/nn/activation.hpp>
+#include <mnv3/nn/children.hpp>
 #include <mnv3/nn/print.hpp>
 #include <mnv3/nn/printed_module.hpp>
+#include <mnv3/nn/requires_grad.hpp>
 
 namespace mnv3 {
 
@@ -27,6 +31,22 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
   ClassifierImpl(int in_features, const Settings& settings)
       : in_features_(in_features), settings_(settings) {
     reset();
+    if (settings.frozen.value().contains(Stage::classifier)) freeze();
+  }
+
+  /// The same hidden layer, and a new last one: of `settings.num_classes`, initialised as in
+  /// torchvision, like the other's in dtype, device and mode.
+  ClassifierImpl(const ClassifierImpl& other, const Settings& settings) requires WithLogits
+      : ClassifierImpl(other.in_features_, settings) {
+    const torch::NoGradGuard no_grad;
+    if (hidden) {
+      hidden = other.hidden;
+      this->replace_module(std::to_string(classifier_slots(settings_).hidden), hidden);
+    }
+    torch::nn::init::normal_(output->weight, 0, 0.01);
+    torch::nn::init::zeros_(output->bias);
+    output->to(other.output->weight.device(), other.output->weight.scalar_type());
+    if (!other.is_training()) this->eval();
   }
 
   void reset() override {
@@ -50,13 +70,47 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
   /// Shapes  x: (N, in_features). Result: (N, last_channel) or x.
   torch::Tensor embed(const torch::Tensor& x) {
     if (!hidden) return x;
+    check_hidden();
     return nn::apply_in_place(settings_.activation, hidden->forward(x));
   }
 
   /// Shapes  embedding: (N, last_channel), not written. Result: (N, num_classes).
   torch::Tensor classify(const torch::Tensor& embedding) {
+    check_output();
     return output->forward(torch::dropout(embedding, settings_.dropout, this->is_training()));
   }
+
+  /// Keeps the classifier as it is: no gradients, no dropout, whatever `train()` says.
+  void freeze() {
+    is_frozen_ = true;
+    nn::set_requires_grad(*this, false);
+    this->eval();
+  }
+
+  /// The contrary: all its parameters learn again, in the mode `on`.
+  ///
+  /// Errors  c10::Error if the classifier is frozen in the type.
+  void unfreeze(bool on) {
+    TORCH_CHECK(!settings_.frozen.value().contains(Stage::classifier),
+                "mnv3: the classifier is frozen in the type of this network; leave it out of ",
+                "Frozen<...>");
+    is_frozen_ = false;
+    nn::set_requires_grad(*this, true);
+    this->train(on);
+  }
+
+  bool is_frozen() const { return is_frozen_; }
+
+  /// What is frozen stays in evaluation mode.
+  void train(bool on = true) override { torch::nn::Module::train(on && !is_frozen_); }
+
+  /// Refuses what `replace_module` put among the children.
+  void check_children() const {
+    if (hidden) check_hidden();
+    if constexpr (WithLogits) check_output();
+  }
+
+  int num_classes() const { return settings_.num_classes; }
 
   void pretty_print(std::ostream& stream) const override { stream << "Sequential"; }
 
@@ -76,8 +130,23 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
                           std::make_shared<nn::ParameterlessImpl>(std::move(text)));
   }
 
+  // The children's names are also their places.
+  void check_hidden() const {
+    const auto slot = static_cast<std::size_t>(classifier_slots(settings_).hidden);
+    nn::check_child(*this, this->children(), slot, hidden.get());
+  }
+  void check_output() const {
+    const auto slot = static_cast<std::size_t>(classifier_slots(settings_).output);
+    nn::check_child(*this, this->children(), slot, output.get());
+    TORCH_CHECK(output->weight.size(0) == settings_.num_classes, "mnv3: the last layer gives ",
+                output->weight.size(0), " values, but this network has ",
+                settings_.num_classes.value(), " classes; mnv3::replace_classifier(net, ",
+                output->weight.size(0), ") makes a network that has so many");
+  }
+
   int in_features_;
   Settings settings_;
+  bool is_frozen_ = false;
 };
 
 }  // namespace mnv3

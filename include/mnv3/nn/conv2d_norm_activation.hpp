@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -18,6 +19,7 @@
 #include <mnv3/config/norm.hpp>
 #include <mnv3/config/settings.hpp>
 #include <mnv3/nn/activation.hpp>
+#include <mnv3/nn/children.hpp>
 #include <mnv3/nn/convolve.hpp>
 #include <mnv3/nn/frozen_batch_norm2d.hpp>
 #include <mnv3/nn/print.hpp>
@@ -56,6 +58,7 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
 
   /// Shapes  x: (N, in_channels, H, W). Result: (N, out_channels, H/stride, W/stride), rounded up.
   torch::Tensor forward(const torch::Tensor& x) {
+    check_children();
     torch::Tensor y = normalize(nn::convolve(config_, x, conv->weight));
     return nn::apply_in_place(config_.activation, std::move(y));
   }
@@ -70,7 +73,15 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   }
   using Module::to;
 
+  /// Refuses what `replace_module` put among the children; see `nn::check_children`.
+  void check_children() const { nn::check_children(*this, {conv.get(), registered_norm()}); }
+
   void pretty_print(std::ostream& stream) const override { stream << "Conv2dNormActivation"; }
+
+  /// Batch norm in training mode and otherwise: LibTorch's own where this is empty. Other functions
+  /// share statistics among several processes. Copies of the module have the same one.
+  using BatchNorm = std::function<torch::Tensor(torch::nn::BatchNorm2dImpl&, const torch::Tensor&)>;
+  BatchNorm batch_norm;
 
   torch::nn::Conv2d conv{nullptr};
   // One of them, as `Settings::norm` says, or none.
@@ -109,7 +120,7 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   torch::Tensor normalize(torch::Tensor x) {
     switch (norm_) {
       case Norm::batch:
-        return norm->forward(x);
+        return batch_norm ? batch_norm(*norm, x) : norm->forward(x);
       case Norm::frozen_batch:
         return frozen_norm->forward(x);
       case Norm::group:
@@ -118,6 +129,12 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
         return x;
     }
     return x;
+  }
+
+  const torch::nn::Module* registered_norm() const {
+    if (norm) return norm.get();
+    if (frozen_norm) return frozen_norm.get();
+    return group_norm.get();
   }
 
   template <class Convert>

@@ -19,12 +19,16 @@
 #include <mnv3/config/geometry.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/position.hpp>
+#include <mnv3/config/stages.hpp>
 #include <mnv3/config/taps.hpp>
+#include <mnv3/nn/children.hpp>
 #include <mnv3/nn/conv2d_norm_activation.hpp>
 #include <mnv3/nn/feature.hpp>
 #include <mnv3/nn/inverted_residual.hpp>
 #include <mnv3/nn/own_block.hpp>
 #include <mnv3/nn/printed_module.hpp>
+#include <mnv3/nn/recompute.hpp>
+#include <mnv3/nn/requires_grad.hpp>
 
 namespace mnv3 {
 
@@ -53,6 +57,16 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
 
   FeaturesImpl() { reset(); }
 
+  /// The same modules under another type: whatever trains one trains the other.
+  template <class OtherArch>
+  explicit FeaturesImpl(const FeaturesImpl<OtherArch, Taps>& other)
+      : modules_(other.modules_), features_(other.features_), frozen_(other.frozen_) {
+    for (std::size_t i = 0; i < features_.size(); ++i)
+      this->register_module(std::to_string(i), features_[i].ptr());
+    grad_checkpointing = other.grad_checkpointing;
+    if (!other.is_training()) this->eval();
+  }
+
   void reset() override {
     for_each_feature(modules_, [this]<int I>(std::shared_ptr<Module<I>>& module) {
       if constexpr (I == 0)
@@ -68,6 +82,8 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
       this->register_module(std::to_string(I), module);
       features_[I] = Feature(module);
     });
+    for (int i = 0; i < count; ++i)
+      if (net.settings.frozen.value().contains(stage_at(net, i))) freeze(i, i + 1);
   }
 
   /// Runs all features on `x`, which must be normalised already.
@@ -80,11 +96,65 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   /// Shapes  Result: the output of `features.<end - 1>`; x itself if the range is empty.
   /// Errors  c10::IndexError if the range is none of this network's.
   torch::Tensor forward(torch::Tensor x, std::int64_t begin, std::int64_t end) {
-    TORCH_CHECK_INDEX(0 <= begin && begin <= end && end <= count, "mnv3: this network has the ",
-                      "features 0 to ", count - 1, ", but was asked to run [", begin, ", ", end,
-                      "); a range begins at 0 or later and ends at ", count, " or before");
+    check_range(begin, end, "run");
+    check_own_children();
     for (std::int64_t i = begin; i < end; ++i) x = features_[static_cast<std::size_t>(i)](x);
     return x;
+  }
+
+  /// Keeps the features [begin, end) as they are: their parameters get no gradients, and `train()`
+  /// leaves them in evaluation mode, so that batch norm's statistics stay, dropout and drop path
+  /// do nothing. Gradients that they have are dropped, or optimizers would still use them.
+  ///
+  /// Errors  c10::IndexError if the range is none of this network's.
+  void freeze(std::int64_t begin, std::int64_t end) {
+    check_range(begin, end, "freeze");
+    for (std::int64_t i = begin; i < end; ++i) {
+      frozen_[static_cast<std::size_t>(i)] = true;
+      nn::set_requires_grad(*module(i), false);
+      module(i)->eval();
+    }
+  }
+
+  /// The contrary: all parameters of the features [begin, end) learn again.
+  ///
+  /// Errors  As `freeze`; c10::Error if one of them is frozen in the type.
+  void unfreeze(std::int64_t begin, std::int64_t end) {
+    check_range(begin, end, "unfreeze");
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Stage stage = stage_at(net, static_cast<int>(i));
+      TORCH_CHECK(!net.settings.frozen.value().contains(stage), "mnv3: features.", i,
+                  " is in the stage ", name_of(stage), ", which is frozen in the type of this ",
+                  "network; unfreeze others, or leave it out of Frozen<...>");
+    }
+    for (std::int64_t i = begin; i < end; ++i) {
+      frozen_[static_cast<std::size_t>(i)] = false;
+      nn::set_requires_grad(*module(i), true);
+      module(i)->train(this->is_training());
+    }
+  }
+
+  /// Whether `features.<index>` is frozen.
+  ///
+  /// Errors  c10::IndexError if there is no such feature.
+  bool is_frozen(std::int64_t index) const {
+    check_range(index, index + 1, "look at");
+    return frozen_[static_cast<std::size_t>(index)];
+  }
+
+  /// What is frozen stays in evaluation mode.
+  void train(bool on = true) override {
+    torch::nn::Module::train(on);
+    for (std::size_t i = 0; i < features_.size(); ++i)
+      if (frozen_[i]) features_[i]->eval();
+  }
+
+  /// Refuses what `replace_module` put among the children, their children included.
+  void check_children() const {
+    check_own_children();
+    for_each_feature(modules_, []<int I>(const std::shared_ptr<Module<I>>& module) {
+      if constexpr (requires { module->check_children(); }) module->check_children();
+    });
   }
 
   /// Runs all features on `x` and puts what is tapped among them into `outputs`.
@@ -92,11 +162,14 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   /// Shapes  x: (N, C, H, W). Result: the output of the last feature.
   torch::Tensor forward_tapped(torch::Tensor x,
                                std::array<torch::Tensor, tap_info.size()>& outputs) {
+    check_own_children();
     for_each_feature(modules_, [&]<int I>(const std::shared_ptr<Module<I>>& module) {
       if constexpr (constexpr int tap = tap_index(tap_info, position_of_expansion(I)); tap >= 0) {
         torch::Tensor expanded = module->expand(x);
         outputs[tap] = expanded;
         if constexpr (reach > position_of_expansion(I)) x = module->contract(expanded, x);
+      } else if (grad_checkpointing && is_block(net, I)) {
+        x = recomputed(*module, x);
       } else {
         x = module->forward(x);
       }
@@ -138,10 +211,32 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
     auto copy = torch::nn::Cloneable<FeaturesImpl>::clone(device);
     // LibTorch copies the tensors of `Cloneable`s only.
     if constexpr (has_own_block<Arch>) nn::copy_state(*this, *copy, device);
+    nn::copy_requires_grad(*this, *copy);
     return copy;
   }
 
+  /// Whether training keeps of each block only its input, and computes the rest once more when
+  /// gradients are needed: less memory for more time. A block whose expansion is tapped is kept.
+  bool grad_checkpointing = false;
+
  private:
+  template <architecture OtherArch, class OtherTaps>
+  friend class FeaturesImpl;
+
+  void check_own_children() const {
+    const auto registered = this->children();
+    for (std::size_t i = 0; i < features_.size(); ++i)
+      nn::check_child(*this, registered, i, features_[i].ptr().get());
+  }
+  static void check_range(std::int64_t begin, std::int64_t end, const char* what) {
+    TORCH_CHECK_INDEX(0 <= begin && begin <= end && end <= count, "mnv3: this network has the ",
+                      "features 0 to ", count - 1, ", but was asked to ", what, " [", begin, ", ",
+                      end, "); a range begins at 0 or later and ends at ", count, " or before");
+  }
+  const std::shared_ptr<torch::nn::Module>& module(std::int64_t i) const {
+    return features_[static_cast<std::size_t>(i)].ptr();
+  }
+
   template <class Indices>
   struct ModuleTuple;
   template <int... I>
@@ -161,6 +256,7 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
 
   typename ModuleTuple<Indices>::type modules_;
   std::array<Feature, count> features_;  // the same modules
+  std::array<bool, count> frozen_{};
 };
 
 /// Holder of `FeaturesImpl`.

@@ -12,7 +12,9 @@
 #include <mnv3/config/flow.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/settings.hpp>
+#include <mnv3/nn/children.hpp>
 #include <mnv3/nn/conv2d_norm_activation.hpp>
+#include <mnv3/nn/drop_path.hpp>
 #include <mnv3/nn/squeeze_excitation.hpp>
 
 namespace mnv3 {
@@ -45,6 +47,20 @@ class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl> {
     projection = conv(slots.projection, projection_of(row_));
   }
 
+  void check_children() const {
+    const auto registered = children();
+    std::size_t next = 0;
+    const auto check = [&](const auto& module) {
+      if (!module) return;
+      nn::check_child(*this, registered, next++, module.get());
+      module->check_children();
+    };
+    check(expansion);
+    check(depthwise);
+    check(squeeze);
+    check(projection);
+  }
+
   void pretty_print(std::ostream& stream) const override { stream << "Sequential"; }
 
   Conv2dNormActivation expansion{nullptr};
@@ -75,27 +91,38 @@ class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualI
   /// Shapes  x: (N, input_channels, H, W). Result: (N, out_channels, H/s, W/s), s the real stride.
   torch::Tensor forward(const torch::Tensor& x) { return contract(expand(x), x); }
 
+  /// Refuses what `replace_module` put among the children, their children included.
+  void check_children() const {
+    nn::check_children(*this, {block.get()});
+    block->check_children();
+  }
+
   /// The first half of `forward`: what the tap `expansion<I>` gives.
   ///
   /// Shapes  x: (N, input_channels, H, W). Result: (N, expanded_channels, H, W).
   torch::Tensor expand(const torch::Tensor& x) {
+    check_children();
     return has_expansion(row_) ? block->expansion->forward(x) : x;
   }
 
   /// The second half of `forward`, from the expanded input and, for the residual, the input itself.
   /// Neither is written.
   torch::Tensor contract(const torch::Tensor& expanded, const torch::Tensor& x) {
-    return flow_after_expansion(row_, Steps{row_, *block}, expanded, x);
+    const double p = is_training() ? drop_path : 0;
+    return flow_after_expansion(row_, Steps{row_, *block, p}, expanded, x);
   }
 
   void pretty_print(std::ostream& stream) const override { stream << "InvertedResidual"; }
 
   Bottleneck block{nullptr};
+  /// Probability that training drops what the block adds to its input; see `set_drop_path`.
+  double drop_path = 0;
 
  private:
   struct Steps {
     const InvertedResidualConfig& row;
     BottleneckImpl& block;
+    double drop_path;
 
     torch::Tensor depthwise(const torch::Tensor& expanded) {
       return block.depthwise->forward(expanded);  // (N, expanded_channels, H/s, W/s)
@@ -104,6 +131,7 @@ class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualI
     torch::Tensor project(const torch::Tensor& y, const torch::Tensor* residual) {
       torch::Tensor out = block.projection->forward(y);  // (N, out_channels, H/s, W/s)
       if (!residual) return out;
+      out = nn::drop_path(out, drop_path);
       // Autograd may need what an activation gave.
       return row.projection_activation == Activation::none ? out.add_(*residual) : out + *residual;
     }

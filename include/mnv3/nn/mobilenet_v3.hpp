@@ -17,11 +17,13 @@
 #include <torch/nn/pimpl.h>
 
 #include <mnv3/config/arch.hpp>
+#include <mnv3/config/channels.hpp>
 #include <mnv3/config/declaration.hpp>
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/geometry.hpp>
 #include <mnv3/config/position.hpp>
 #include <mnv3/config/taps.hpp>
+#include <mnv3/nn/children.hpp>
 #include <mnv3/nn/classifier.hpp>
 #include <mnv3/nn/features.hpp>
 #include <mnv3/nn/init.hpp>
@@ -29,6 +31,7 @@
 #include <mnv3/nn/own_block.hpp>
 #include <mnv3/nn/pool.hpp>
 #include <mnv3/nn/printed_module.hpp>
+#include <mnv3/nn/requires_grad.hpp>
 
 namespace mnv3 {
 
@@ -62,7 +65,33 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
       std::conditional_t<has_classifier, ClassifierImpl<reach == position_of_logits(net)>,
                          nn::NoClassifier>;
 
-  MobileNetV3Impl() { reset(); }
+  /// Whether the number of classes is given to the constructor, not in the type.
+  static constexpr bool has_dynamic_classes =
+      net.settings.num_classes == dynamic_classes && reach == position_of_logits(net);
+
+  MobileNetV3Impl() requires(!has_dynamic_classes) { reset(); }
+
+  /// Errors  c10::Error if `num_classes` is below 1.
+  explicit MobileNetV3Impl(std::int64_t num_classes) requires has_dynamic_classes
+      : settings_(with_classes(num_classes)) {
+    reset();
+  }
+
+  /// All layers of `other` but its last one, which is new and has `num_classes` outputs: whatever
+  /// trains one network trains the other. See `replace_classifier`.
+  ///
+  /// Errors  As above; c10::Error if `num_classes` is another number than in the type.
+  template <class Other>
+  MobileNetV3Impl(const MobileNetV3Impl<Other, Taps>& other,
+                  std::int64_t num_classes) requires(reach == position_of_logits(net))
+      : settings_(with_classes(num_classes)) {
+    features = this->register_module(
+        "features", Features(std::make_shared<FeaturesImpl<Arch, Taps>>(*other.features)));
+    this->register_module("avgpool", other.named_children()["avgpool"]);
+    classifier = this->register_module("classifier",
+                                       std::make_shared<Classifier>(*other.classifier, settings_));
+    if (!other.is_training()) this->eval();
+  }
 
   void reset() override {
     features = this->register_module("features", Features());
@@ -71,9 +100,12 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
                                            nn::printed_pooling(net.settings.pooling)));
     if constexpr (has_classifier)
       classifier = this->register_module(
-          "classifier", std::make_shared<Classifier>(pooled_channels(net), net.settings));
+          "classifier", std::make_shared<Classifier>(pooled_channels(net), settings_));
     initialize_weights(*this);
   }
+
+  /// What this network is: its table and settings, with the number of classes it has.
+  Definition definition() const { return {net.blocks, settings_, net.has_own_block}; }
 
   /// Runs the network up to the last tap and returns what is tapped, in the order of the taps.
   ///
@@ -91,6 +123,7 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
   ///         model/mobilenetv3.py L36-72.
   Result forward(const torch::Tensor& x) {
     nn::check_input(x, net.settings.input.channels);
+    check_own_children();
     nn::check_same_type(x, features->template at<0>().conv->weight);
     const bool is_sequence = x.dim() == 5;
     Outputs outputs = forward_pictures(is_sequence ? x.flatten(0, 1) : x);
@@ -102,12 +135,46 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
       return outputs;
   }
 
+  /// Refuses what `replace_module` put among the children, their children included: `forward` and
+  /// `deploy` would not see it.
+  ///
+  /// Errors  c10::Error that names the child and what to do instead.
+  void check_children() const {
+    check_own_children();
+    features->check_children();
+    if constexpr (has_classifier) classifier->check_children();
+  }
+
+  std::shared_ptr<torch::nn::Module> clone(nn::CloneDevice device = {}) const override {
+    auto copy = torch::nn::Cloneable<MobileNetV3Impl>::clone(device);
+    nn::copy_requires_grad(*this, *copy);
+    return copy;
+  }
+
   void pretty_print(std::ostream& stream) const override { stream << "MobileNetV3"; }
 
   Features features{nullptr};
   std::conditional_t<has_classifier, std::shared_ptr<Classifier>, nn::NoClassifier> classifier;
 
  private:
+  static Settings with_classes(std::int64_t num_classes) {
+    Settings settings = net.settings;
+    TORCH_CHECK(num_classes >= 1 && num_classes <= most_channels, "mnv3: a network has from 1 to ",
+                most_channels, " classes, but was given ", num_classes);
+    TORCH_CHECK(has_dynamic_classes || settings.num_classes == num_classes,
+                "mnv3: the type of this network says ", settings.num_classes.value(),
+                " classes, but ", num_classes, " were given");
+    settings.num_classes = static_cast<int>(num_classes);
+    return settings;
+  }
+
+  void check_own_children() const {
+    if constexpr (has_classifier)
+      nn::check_children(*this, {features.get(), nullptr, classifier.get()});
+    else
+      nn::check_children(*this, {features.get()});
+  }
+
   Outputs forward_pictures(torch::Tensor x) {  // (N, C, H, W)
     if constexpr (net.settings.input.normalized_inside()) x = nn::normalize(x, net.settings.input);
     Outputs outputs;
@@ -128,6 +195,8 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
     }
     return outputs;
   }
+
+  Settings settings_ = net.settings;
 };
 
 namespace nn {
@@ -214,17 +283,13 @@ class MobileNetV3 : public torch::nn::ModuleHolder<nn::Contained<Arch, Taps>> {
   using Base::Base;
 
   /// A deep copy, typed. What is frozen stays frozen, which LibTorch's own `clone` forgets.
-  MobileNetV3 clone() const { return adopt((*this)->clone()); }
+  MobileNetV3 clone() const { return typed((*this)->clone()); }
   /// The same, on `device`.
-  MobileNetV3 clone(torch::Device device) const { return adopt((*this)->clone(device)); }
+  MobileNetV3 clone(torch::Device device) const { return typed((*this)->clone(device)); }
 
  private:
-  MobileNetV3 adopt(const std::shared_ptr<torch::nn::Module>& copy) const {
-    const auto theirs = (*this)->parameters();
-    const auto ours = copy->parameters();
-    for (std::size_t i = 0; i < ours.size(); ++i)
-      ours[i].set_requires_grad(theirs[i].requires_grad());
-    return MobileNetV3(std::dynamic_pointer_cast<Impl>(copy));
+  static MobileNetV3 typed(const std::shared_ptr<torch::nn::Module>& module) {
+    return MobileNetV3(std::dynamic_pointer_cast<Impl>(module));
   }
 };
 

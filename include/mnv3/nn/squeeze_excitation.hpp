@@ -13,6 +13,7 @@
 #include <mnv3/config/conv2d_norm_activation.hpp>
 #include <mnv3/config/conventions.hpp>
 #include <mnv3/nn/activation.hpp>
+#include <mnv3/nn/children.hpp>
 #include <mnv3/nn/gate.hpp>
 #include <mnv3/nn/print.hpp>
 #include <mnv3/nn/printed_module.hpp>
@@ -50,6 +51,7 @@ class SqueezeExcitationImpl final : public torch::nn::Cloneable<SqueezeExcitatio
   /// Shapes  x and result: (N, channels, H, W). Without autograd `x` itself is scaled and returned,
   ///         so it must be a tensor that the caller has just made.
   torch::Tensor forward(torch::Tensor x) {
+    check_children();
     torch::Tensor scale = torch::adaptive_avg_pool2d(x, {1, 1});           // (N, channels, 1, 1)
     scale = nn::apply_in_place(squeeze_.activation, fc1->forward(scale));  // (N, squeezed, 1, 1)
     scale = nn::apply_gate_in_place(gate_, fc2->forward(scale));           // (N, channels, 1, 1)
@@ -59,6 +61,8 @@ class SqueezeExcitationImpl final : public torch::nn::Cloneable<SqueezeExcitatio
         !x.requires_grad() && !scale.requires_grad() && x.scalar_type() == scale.scalar_type();
     return in_place ? x.mul_(scale) : scale * x;
   }
+
+  void check_children() const { nn::check_children(*this, {nullptr, fc1.get(), fc2.get()}); }
 
   void pretty_print(std::ostream& stream) const override { stream << "SqueezeExcitation"; }
 

@@ -56,8 +56,7 @@ namespace weights {
 /// What takes the weights of a file.
 struct LoadTarget {
   NamedTensors tensors;  ///< Named as in the state dict of a module.
-  const Definition* net =
-      nullptr;  ///< The whole network; null where no table describes the module.
+  std::optional<Definition> net{};  ///< The whole network; none where no table describes it.
   Names own{};  ///< The family whose conventions the network has.
 
   std::vector<std::string> names() const {
@@ -72,11 +71,11 @@ struct LoadTarget {
   }
   /// How most files have them: as the network's own family does.
   std::vector<KeyScheme> plain_scheme() const {
-    if (net == nullptr) return std::vector<KeyScheme>(1);
+    if (!net) return std::vector<KeyScheme>(1);
     return {scheme_of(*net, dialect_of(own), {})};
   }
   std::vector<KeyScheme> schemes(const LoadOptions& options) const {
-    return net != nullptr ? key_schemes(*net, own, options.dialects) : std::vector<KeyScheme>(1);
+    return net ? key_schemes(*net, own, options.dialects) : std::vector<KeyScheme>(1);
   }
 };
 
@@ -154,7 +153,7 @@ inline void check_options(const LoadTarget& target, const LoadOptions& options) 
   if (options.label_offset < 0)
     throw WeightsError(fmt::format("{{.label_offset = {}}} leaves out fewer classes than none",
                                    options.label_offset));
-  if (target.net != nullptr) return;
+  if (target.net) return;
   if (options.adapt_input_channels || options.adapt_classes || options.label_offset != 0 ||
       options.allow_other_family || !options.dialects.empty())
     throw WeightsError(
@@ -178,6 +177,7 @@ inline bool is_plain(const Naming& naming, std::span<const NamedEntry> entries,
 inline LoadReport load_into(const LoadTarget& target, const CheckpointReader& file,
                             const LoadOptions& options) {
   const torch::NoGradGuard no_grad;
+  const Definition* const net = target.net ? &*target.net : nullptr;
   const Wanted wanted = target.wanted();
   std::vector<KeyScheme> schemes;
   std::vector<NamedEntry> entries;
@@ -196,24 +196,24 @@ inline LoadReport load_into(const LoadTarget& target, const CheckpointReader& fi
       naming = choose_naming(entries, wanted, schemes, options.prefix, options.allow_missing);
     }
     const KeyScheme& scheme = schemes[naming.scheme];
-    if (target.net != nullptr) {
+    if (target.net) {
       const std::string reason = reason_against(entries, naming.prefix, options.dialects);
       if (!reason.empty()) throw WeightsError(reason);
       if (!options.allow_other_family)
         wrong = difference_from(*target.net, dialect_of(target.own), *scheme.dialect, entries);
     }
-    comparison.emplace(entries, wanted, target.names(), target.net, naming, scheme, options);
+    comparison.emplace(entries, wanted, target.names(), net, naming, scheme, options);
   });
   LoadReport& report = comparison->report;
   std::string faults = list_faults(report, options);
-  if (target.net != nullptr) faults += list_suggestions(report, *target.net, options);
+  if (net != nullptr) faults += list_suggestions(report, *net, options);
   if (report.loaded.empty()) faults += nothing_fits(entries, wanted, schemes, report.prefix);
   if (!faults.empty())
     faults += diagnosis({.entries = entries,
                          .foreign = comparison->foreign,
                          .wanted = wanted,
                          .report = report,
-                         .net = target.net,
+                         .net = net,
                          .dialects = options.dialects});
   wrong += faults;
   if (!wrong.empty())
@@ -248,8 +248,8 @@ inline LoadReport load_into(const LoadTarget& target, const std::filesystem::pat
 
 template <class Arch, class Taps>
 LoadTarget target_of(const MobileNetV3<Arch, Taps>& net) {
-  const Definition& definition = definition_of<Arch>;
-  return {state_dict(*net), &definition, definition.settings.names};
+  net->check_children();
+  return {state_dict(*net), net->definition(), definition_of<Arch>.settings.names};
 }
 
 /// Refuses published weights that would give other numbers in `net` than in the network that they

@@ -68,8 +68,8 @@ inline void save_tensors(NamedTensors tensors, const std::filesystem::path& path
 template <architecture Arch, class Taps>
 void save(const MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path,
           const SaveOptions& options = {}) {
-  weights::save_tensors(weights::to_file_names(state_dict(*net), definition_of<Arch>), path,
-                        options);
+  net->check_children();
+  weights::save_tensors(weights::to_file_names(state_dict(*net), net->definition()), path, options);
 }
 
 /// The same for a module of any kind, under its own names, which are torchvision's for the networks

@@ -81,6 +81,7 @@ struct Given {
       Settings{.hidden_bias = false},
       Settings{.names = Names::timm},
       Settings{.stages = stage_of_row},
+      Settings{.frozen = StageSet{stem}},
   };
   // clang-format on
 };
