@@ -74,13 +74,14 @@ inline torch::Tensor read_idx(const std::string& path, int dimensions) {
     sizes.push_back(size);
   }
 
-  torch::Tensor array = torch::empty(sizes, torch::kByte);
-  if (const std::size_t got = read(array.data_ptr<std::uint8_t>(), array.nbytes());
-      got != array.nbytes())
+  // With room for a byte that should not be there; asking for it makes zlib look at the check sum.
+  const torch::Tensor bytes = torch::empty({total + 1}, torch::kByte);
+  const auto got = static_cast<std::int64_t>(read(bytes.data_ptr<std::uint8_t>(), bytes.nbytes()));
+  if (got > total) fail("there are bytes after the last element");
+  if (got < total)
     fail(fmt::format("has {} bytes of content; {} = {} are expected", got, fmt::join(sizes, " x "),
                      total));
-  if (std::uint8_t extra = 0; read(&extra, 1) != 0) fail("there are bytes after the last element");
-  return array;
+  return bytes.slice(0, 0, total).view(sizes);
 }
 
 /// What the ten labels stand for.
