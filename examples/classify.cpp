@@ -92,7 +92,7 @@ void classify(const Options& options, const mnv3::ImageClassification& preset) {
     const double per_cent = 100 * prediction.probability;
     fmt::print("{:6.2f} %  {:<{}}  {}\n", per_cent, bar(prediction.probability, width), width,
                title_of(prediction));
-    lines.push_back(fmt::format("{:6.2f} %  {}", per_cent, title_of(prediction)));
+    lines.push_back(fmt::format("{:\u2007>6.2f} %  {}", per_cent, title_of(prediction)));
   }
   if (options.taps.empty()) return;
 
@@ -200,7 +200,7 @@ int main(int argc, char** argv) {
       ->type_name("FILE")
       ->check(examples::file_name());
   app.add_option("--threads", options.threads, "threads that compute")
-      ->check(examples::number(1, 1024))
+      ->transform(examples::number(1, 1024))
       ->capture_default_str();
   return examples::run_program(app, argc, argv, [&] { run(options); });
 }

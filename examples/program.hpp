@@ -33,8 +33,8 @@ inline int usable_cores() {
   return ::sched_getaffinity(0, sizeof(cores), &cores) == 0 ? CPU_COUNT(&cores) : 1;
 }
 
-/// For an option: a decimal number from `least` to `most`. (CLI::Range takes "nan" for one, and
-/// "010" for 8.)
+/// For an option's `transform`: a decimal number from `least` to `most`. (CLI::Range takes "nan"
+/// for one, and "010" for 8.)
 template <class Number>
 CLI::Validator number(Number least, Number most) {
   const auto read = [least, most](std::string& text) -> std::string {
@@ -51,7 +51,8 @@ CLI::Validator number(Number least, Number most) {
   return {read, fmt::format("{} to {}", least, most), "number"};
 }
 
-/// For an option: the name of a file or folder. Without it CLI11 takes the next option for one.
+/// For an option's `check`: the name of a file or folder. Without it CLI11 takes the next option
+/// for one.
 inline CLI::Validator file_name() {
   return {[](std::string& text) -> std::string {
             if (!text.empty() && !text.starts_with("--")) return "";

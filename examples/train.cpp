@@ -361,14 +361,15 @@ int main(int argc, char** argv) {
       ->check(examples::file_name());
   app.add_option("--epochs", options.epochs,
                  "passes over the training pictures; 0: train nothing, test what --weights has")
-      ->check(number(0, 10'000));
-  app.add_option("--batch", options.batch, "pictures in a training step")->check(number(2, 60'000));
+      ->transform(number(0, 10'000));
+  app.add_option("--batch", options.batch, "pictures in a training step")
+      ->transform(number(2, 60'000));
   app.add_option("--lr", options.lr, "highest learning rate of the schedule")
-      ->check(number(1e-8, 10.0));
-  app.add_option("--threads", options.threads, "threads that compute")->check(number(1, 1024));
+      ->transform(number(1e-8, 10.0));
+  app.add_option("--threads", options.threads, "threads that compute")->transform(number(1, 1024));
   app.add_option("--seed", options.seed, "of the first weights, the shuffling, the augmentation")
-      ->check(number(0, 2'147'483'647));
+      ->transform(number(0, 2'147'483'647));
   app.add_option("--limit", options.limit, "take only the first N pictures of each set; 0: all")
-      ->check(number(0, 60'000));
+      ->transform(number(0, 60'000));
   return examples::run_program(app, argc, argv, [&] { run(options); });
 }
