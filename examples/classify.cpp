@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,14 +16,12 @@
 #include <mnv3/mnv3.hpp>
 #include <mnv3/vision.hpp>
 
-#include "command_line.hpp"
-#include "contact_sheet.hpp"
-#include "feature_maps.hpp"
-#include "output_file.hpp"
+#include "program.hpp"
+#include "sheet/sheet.hpp"
 
 namespace {
 
-using examples::ContactSheet;
+using examples::Sheet;
 using examples::UsageError;
 
 struct Options {
@@ -35,43 +31,27 @@ struct Options {
   std::string labels;
   std::string taps;
   int threads = std::min(examples::usable_cores(), 4);
-  bool help = false;
 };
-
-constexpr auto flags = std::to_array<examples::Flag<Options>>({
-    {"--picture", "FILE", "a PNG, a JPEG, or a binary PPM or PGM", &Options::picture},
-    {"--weights", "FILE", "what Python's torch.save wrote of a state dict", &Options::weights},
-    {"--arch", "NAME", "the network; where the file has its published name, that says it",
-     &Options::arch},
-    {"--labels", "FILE", "the names of the classes, one a line", &Options::labels},
-    {"--taps", "FILE", "where feature maps are drawn, a PNG", &Options::taps},
-    {"--threads", "N", "threads that compute", &Options::threads, 1, 1024},
-});
 
 // ---------------------------------------------------------------------- drawing --
 
 constexpr int maps_in_a_row = 8;
 
-std::vector<examples::Colour> thumbnail(const mnv3::Image& image) {
-  const mnv3::Image tiny = mnv3::resize(image, ContactSheet::cell, ContactSheet::cell);
-  std::vector<examples::Colour> pixels;
-  for (std::size_t i = 0; i < tiny.rgb.size(); i += 3)
-    pixels.push_back({tiny.rgb[i], tiny.rgb[i + 1], tiny.rgb[i + 2]});
-  return pixels;
+/// Shapes  the result: (3, H, W), bytes
+torch::Tensor pixels_of(mnv3::Image image) {
+  return torch::from_blob(image.rgb.data(), {image.height, image.width, 3}, torch::kByte)
+      .clone()
+      .permute({2, 0, 1});
 }
 
 /// Draws the channels of one feature map that vary most, each in its own range of colours.
 ///
 /// Shapes  maps: (C, H, W)
-void draw_maps(ContactSheet& sheet, const torch::Tensor& maps) {
-  const torch::Tensor chosen = examples::liveliest_channels(maps, maps_in_a_row);
-  std::vector<torch::Tensor> scaled;
-  std::vector<std::span<const float>> squares;
-  for (const torch::Tensor& map : maps.index_select(0, chosen).unbind()) {
-    scaled.push_back(examples::in_unit_range(map));
-    squares.emplace_back(scaled.back().data_ptr<float>(), static_cast<std::size_t>(map.numel()));
-  }
-  sheet.maps("", squares);
+void draw_maps(Sheet& sheet, const torch::Tensor& maps) {
+  std::vector<torch::Tensor> scaled =
+      maps.index_select(0, examples::liveliest_channels(maps, maps_in_a_row)).unbind();
+  std::ranges::transform(scaled, scaled.begin(), examples::in_unit_range);
+  sheet.maps("", torch::stack(scaled));
 }
 
 // ------------------------------------------------------------------ classifying --
@@ -112,17 +92,17 @@ void classify(const Options& options, const mnv3::ImageClassification& preset) {
     const double per_cent = 100 * prediction.probability;
     fmt::print("{:6.2f} %  {:<{}}  {}\n", per_cent, bar(prediction.probability, width), width,
                title_of(prediction));
-    lines.push_back(fmt::format("{:6.2f} %  {}", per_cent, title_of(prediction)));
+    lines.push_back(fmt::format("{:\u2007>6.2f} %  {}", per_cent, title_of(prediction)));
   }
   if (options.taps.empty()) return;
 
-  ContactSheet sheet(maps_in_a_row);
+  Sheet sheet(maps_in_a_row);
   sheet.title("What the network sees",
               fmt::format("{}, {} x {}", options.picture, image.width, image.height));
   sheet.section("Input", fmt::format("the shorter side resized to {}, the centre of {} x {}",
                                      preset.resize_size, preset.crop_size, preset.crop_size));
   const Image resized = resize_shorter_side(image, preset.resize_size, preset.interpolation);
-  sheet.picture(thumbnail(center_crop(resized, preset.crop_size, preset.crop_size)), lines);
+  sheet.picture(pixels_of(center_crop(resized, preset.crop_size, preset.crop_size)), lines);
   for (std::size_t i = 0; i < features; ++i) {
     const torch::Tensor maps = outputs[i][0];  // (C, H, W)
     sheet.section(fmt::format("Stride {}", Net::strides[i]),
@@ -198,15 +178,29 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return examples::run_program(argc, argv, [](auto program, auto arguments) {
-    const auto options = examples::parse_flags<Options>(flags, arguments);
-    if (options.help)
-      fmt::print("{}", examples::flags_help<Options>(
-                           flags, program,
-                           "Says what is in a picture, with weights trained on ImageNet, and draws "
-                           "what the network sees.\nArchitectures: " +
-                               architecture_names()));
-    else
-      run(options);
-  });
+  Options options;
+  CLI::App app(
+      "Says what is in a picture, with weights trained on ImageNet, and draws what the network\n"
+      "sees. Architectures: " +
+      architecture_names());
+  app.option_defaults()->take_last();
+  app.add_option("--picture", options.picture, "a PNG, a JPEG, or a binary PPM or PGM")
+      ->type_name("FILE")
+      ->check(examples::file_name());
+  app.add_option("--weights", options.weights, "what Python's torch.save wrote of a state dict")
+      ->type_name("FILE")
+      ->check(examples::file_name());
+  app.add_option("--arch", options.arch,
+                 "the network; where the file has its published name, that says it")
+      ->type_name("NAME");
+  app.add_option("--labels", options.labels, "the names of the classes, one a line")
+      ->type_name("FILE")
+      ->check(examples::file_name());
+  app.add_option("--taps", options.taps, "where feature maps are drawn, a PNG")
+      ->type_name("FILE")
+      ->check(examples::file_name());
+  app.add_option("--threads", options.threads, "threads that compute")
+      ->transform(examples::number(1, 1024))
+      ->capture_default_str();
+  return examples::run_program(app, argc, argv, [&] { run(options); });
 }

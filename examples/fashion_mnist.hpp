@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <torch/types.h>
 
 namespace examples {
 
@@ -27,136 +28,82 @@ struct DataError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// An array of bytes as idx files keep it: row-major, the sizes from the slowest to the fastest.
-struct ByteArray {
-  std::vector<int> sizes;
-  std::vector<std::uint8_t> bytes;
-};
-
-namespace detail {
-
-/// One gzip file, read from the front. zlib reads files that are not compressed as they are.
-class GzipReader {
- public:
-  explicit GzipReader(std::string path) : path_(std::move(path)) {
-    errno = 0;
-    file_.reset(gzopen(path_.c_str(), "rb"));
-    if (!file_) fail(std::generic_category().message(errno ? errno : ENOMEM));
-    gzbuffer(file_.get(), 1 << 17);
-  }
-
-  /// Fills `to` as far as the file goes; returns how many bytes that was.
-  std::size_t read(std::uint8_t* to, std::size_t size) {
-    std::size_t done = 0;
-    while (done < size) {
-      // gzread counts in int.
-      const auto part = static_cast<unsigned>(std::min<std::size_t>(size - done, 1u << 24));
-      errno = 0;
-      const int got = gzread(file_.get(), to + done, part);
-      if (got < 0) fail(error_text());
-      if (got == 0) break;
-      done += static_cast<std::size_t>(got);
-    }
-    // A file that stops inside its compressed data gives what it has, then this error.
-    if (int code = Z_OK; done < size && (gzerror(file_.get(), &code), code == Z_BUF_ERROR))
-      fail(fmt::format("the gzip data ends too early: {} of the next {} bytes are there", done,
-                       size));
-    return done;
-  }
-
-  void require_end() {
-    std::uint8_t extra = 0;
-    if (read(&extra, 1) != 0) fail("there are bytes after the last element");
-  }
-
-  [[noreturn]] void fail(std::string_view why) const {
-    throw DataError(fmt::format("\"{}\": {}", path_, why));
-  }
-
- private:
-  std::string error_text() const {
-    int code = Z_OK;
-    const char* text = gzerror(file_.get(), &code);
-    if (code == Z_ERRNO) return std::generic_category().message(errno);
-    return fmt::format("the gzip data is damaged ({})", text);
-  }
-
-  struct Close {
-    void operator()(gzFile_s* file) const { gzclose(file); }
-  };
-  std::string path_;
-  std::unique_ptr<gzFile_s, Close> file_;
-};
-
-}  // namespace detail
-
 /// Reads one idx file of unsigned bytes with `dimensions` dimensions, gzip-compressed or plain.
+/// (LibTorch's own reader of MNIST knows no compression.)
 ///
 /// Errors  DataError: no such file, not idx, other dimensions, too short, too long, damaged gzip.
 /// Source  http://yann.lecun.com/exdb/mnist/, "the IDX file format".
-inline ByteArray read_idx(const std::string& path, int dimensions) {
-  constexpr std::uint8_t unsigned_byte = 0x08;
+inline torch::Tensor read_idx(const std::string& path, int dimensions) {
+  const auto fail = [&](std::string_view why) {
+    throw DataError(fmt::format("\"{}\": {}", path, why));
+  };
+  errno = 0;
+  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
+  if (!file) fail(std::generic_category().message(errno ? errno : ENOMEM));
+  // All of `size` bytes, or as many as there are.
+  const auto read = [&](std::uint8_t* to, std::size_t size) {
+    const int got = gzread(file.get(), to, static_cast<unsigned>(size));
+    int code = Z_OK;
+    const std::string text = gzerror(file.get(), &code);
+    if (code == Z_ERRNO) fail(std::generic_category().message(errno));
+    if (code == Z_BUF_ERROR) fail("the gzip data ends too early");
+    if (got < 0) fail(fmt::format("the gzip data is damaged ({})", text));
+    return static_cast<std::size_t>(got);
+  };
+
+  std::vector<std::uint8_t> header(4 + 4 * static_cast<std::size_t>(dimensions));  // big-endian
+  if (const std::size_t got = read(header.data(), header.size()); got != header.size())
+    fail(fmt::format("the header is cut off after {} of {} bytes", got, header.size()));
+  const std::array<int, 4> magic{0, 0, 8, dimensions};  // 8: unsigned bytes
+  if (!std::equal(magic.begin(), magic.end(), header.begin())) {
+    header.resize(4);
+    fail(fmt::format("not an idx file of bytes in {} dimensions: begins with {:02x}, not {:02x}",
+                     dimensions, fmt::join(header, " "), fmt::join(magic, " ")));
+  }
   // More than any file of this family has; keeps a damaged header from asking for all memory.
-  constexpr std::size_t largest = std::size_t{1} << 30;
-
-  detail::GzipReader file(path);
-  std::array<std::uint8_t, 4> magic{};
-  const std::array<std::uint8_t, 4> expected{0, 0, unsigned_byte,
-                                             static_cast<std::uint8_t>(dimensions)};
-  if (const std::size_t got = file.read(magic.data(), magic.size()); got != magic.size())
-    file.fail(fmt::format("the header is cut off after {} bytes", got));
-  if (magic != expected) {
-    file.fail(
-        fmt::format("not an idx file of bytes in {} dimensions: begins with {:02x}, not {:02x}",
-                    dimensions, fmt::join(magic, " "), fmt::join(expected, " ")));
-  }
-
-  ByteArray array;
-  std::size_t total = 1;
-  for (int i = 0; i < dimensions; ++i) {
-    std::array<std::uint8_t, 4> digits{};  // big-endian
-    if (const std::size_t got = file.read(digits.data(), digits.size()); got != digits.size())
-      file.fail(fmt::format("the header is cut off in size {} of {}", i + 1, dimensions));
-    std::size_t size = 0;
-    for (const std::uint8_t digit : digits) size = size << 8 | digit;
-    if (size == 0 || size > largest / total) {
-      file.fail(fmt::format("size {} of {} is {}; allowed are 1 to {}", i + 1, dimensions, size,
-                            largest / total));
-    }
+  constexpr std::int64_t largest = std::int64_t{1} << 30;
+  std::vector<std::int64_t> sizes;
+  std::int64_t total = 1;
+  for (std::size_t i = 4; i < header.size(); i += 4) {
+    std::int64_t size = 0;
+    for (std::size_t digit = i; digit < i + 4; ++digit) size = size << 8 | header[digit];
+    if (size == 0 || size > largest / total)
+      fail(fmt::format("size {} of {} is {}; allowed are 1 to {}", i / 4, dimensions, size,
+                       largest / total));
     total *= size;
-    array.sizes.push_back(static_cast<int>(size));
+    sizes.push_back(size);
   }
 
-  array.bytes.resize(total);
-  if (const std::size_t got = file.read(array.bytes.data(), total); got != total) {
-    file.fail(fmt::format("has {} bytes of content; {} = {} are expected", got,
-                          fmt::join(array.sizes, " x "), total));
-  }
-  file.require_end();
-  return array;
+  // With room for a byte that should not be there; asking for it makes zlib look at the check sum.
+  const torch::Tensor bytes = torch::empty({total + 1}, torch::kByte);
+  const auto got = static_cast<std::int64_t>(read(bytes.data_ptr<std::uint8_t>(), bytes.nbytes()));
+  if (got > total) fail("there are bytes after the last element");
+  if (got < total)
+    fail(fmt::format("has {} bytes of content; {} = {} are expected", got, fmt::join(sizes, " x "),
+                     total));
+  return bytes.slice(0, 0, total).view(sizes);
 }
 
 /// What the ten labels stand for.
-inline constexpr auto fashion_classes =
-    std::to_array<std::string_view>({"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-                                     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"});
+inline const std::vector<std::string> fashion_classes{
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
 
-/// Grey pictures with their labels.
-struct Dataset {
-  static constexpr int side = 28;  ///< Pictures are `side` x `side` pixels.
+/// Grey pictures with their labels. The pictures stay bytes: batches become floats one at a time.
+struct FashionMnist {
+  torch::Tensor pictures;  ///< (N, 1, 28, 28), uint8; 0 is black.
+  torch::Tensor labels;    ///< (N), int64, indices of `fashion_classes`.
 
-  int count = 0;
-  std::vector<std::uint8_t> pictures;  ///< count x side x side, 0 is black.
-  std::vector<std::uint8_t> labels;    ///< Indices of `fashion_classes`.
+  std::int64_t count() const { return labels.size(0); }
 };
 
 /// Reads `<folder>/<prefix>-images-idx3-ubyte.gz` and `...-labels-idx1-ubyte.gz`; the files may
 /// also be there unpacked, without ".gz". `prefix` is "train" or "t10k". `limit` > 0 keeps the
 /// first pictures.
-inline Dataset read_fashion_mnist(const std::string& folder, std::string_view prefix, int limit = 0)
-try {
-  namespace fs = std::filesystem;
+inline FashionMnist read_fashion_mnist(const std::string& folder, std::string_view prefix,
+                                       std::int64_t limit = 0) try {
   const auto locate = [&](std::string_view rest) {
+    namespace fs = std::filesystem;
     const std::string plain = (fs::path(folder) / fmt::format("{}-{}", prefix, rest)).string();
     std::error_code error;
     if (fs::exists(plain + ".gz", error)) return plain + ".gz";
@@ -165,37 +112,26 @@ try {
   };
   const std::string pictures_path = locate("images-idx3-ubyte");
   const std::string labels_path = locate("labels-idx1-ubyte");
-  ByteArray pictures = read_idx(pictures_path, 3);
-  ByteArray labels = read_idx(labels_path, 1);
+  torch::Tensor pictures = read_idx(pictures_path, 3);
+  torch::Tensor labels = read_idx(labels_path, 1);
 
-  constexpr int side = Dataset::side;
-  if (pictures.sizes[1] != side || pictures.sizes[2] != side) {
-    throw DataError(fmt::format("\"{}\": pictures of {} x {} pixels; {} x {} are expected",
-                                pictures_path, pictures.sizes[1], pictures.sizes[2], side, side));
-  }
-  if (pictures.sizes[0] != labels.sizes[0]) {
+  if (pictures.size(1) != 28 || pictures.size(2) != 28)
+    throw DataError(fmt::format("\"{}\": pictures of {} x {} pixels; 28 x 28 are expected",
+                                pictures_path, pictures.size(1), pictures.size(2)));
+  if (pictures.size(0) != labels.size(0))
     throw DataError(fmt::format("\"{}\" has {} pictures, but \"{}\" has {} labels", pictures_path,
-                                pictures.sizes[0], labels_path, labels.sizes[0]));
-  }
-  const auto wrong = std::ranges::find_if(
-      labels.bytes, [](std::uint8_t label) { return label >= fashion_classes.size(); });
-  if (wrong != labels.bytes.end()) {
-    throw DataError(fmt::format("\"{}\": label {} of picture {} is not one of 0 to {}", labels_path,
-                                *wrong, wrong - labels.bytes.begin(), fashion_classes.size() - 1));
-  }
+                                pictures.size(0), labels_path, labels.size(0)));
+  if (const auto wrong = labels.max().item<std::int64_t>(); wrong > 9)
+    throw DataError(fmt::format("\"{}\": label {} of picture {} is not one of 0 to 9", labels_path,
+                                wrong, labels.argmax().item<std::int64_t>()));
 
-  Dataset set{pictures.sizes[0], std::move(pictures.bytes), std::move(labels.bytes)};
-  if (limit > 0 && limit < set.count) {
-    set.count = limit;
-    set.pictures.resize(static_cast<std::size_t>(limit) * side * side);
-    set.labels.resize(static_cast<std::size_t>(limit));
-  }
-  return set;
+  const std::int64_t kept = limit > 0 ? std::min(limit, labels.size(0)) : labels.size(0);
+  return {pictures.slice(0, 0, kept).unsqueeze(1), labels.slice(0, 0, kept).to(torch::kLong)};
 } catch (const DataError& error) {
-  throw DataError(fmt::format(
-      "{}. `apt-get install --reinstall dataset-fashion-mnist` puts the data set into "
-      "/usr/share/datasets/fashion-mnist; --data names another folder",
-      error.what()));
+  throw DataError(
+      fmt::format("{}. `apt-get install --reinstall dataset-fashion-mnist` puts the data set into "
+                  "/usr/share/datasets/fashion-mnist; --data names another folder",
+                  error.what()));
 }
 
 }  // namespace examples

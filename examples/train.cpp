@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <numbers>
 #include <optional>
@@ -25,19 +26,30 @@
 
 #include <mnv3/mnv3.hpp>
 
-#include "contact_sheet.hpp"
 #include "fashion_mnist.hpp"
-#include "feature_maps.hpp"
-#include "options.hpp"
-#include "output_file.hpp"
+#include "program.hpp"
 #include "progress_bar.hpp"
+#include "sheet/sheet.hpp"
 
 namespace {
 
-using examples::ContactSheet;
-using examples::Dataset;
 using examples::fashion_classes;
-using examples::Options;
+using Samples = examples::FashionMnist;
+using examples::Sheet;
+
+/// What the user can choose; the initial values are the defaults.
+struct Options {
+  std::string data = "/usr/share/datasets/fashion-mnist";
+  std::string weights = "fashion.pth";
+  std::string sheet = "fashion.png";
+  int epochs = 2;
+  int batch = 128;
+  double lr = 5e-3;
+  int seed = 1;
+  int limit = 0;
+  /// The pictures are too small to keep more threads busy.
+  int threads = std::min(examples::usable_cores(), 4);
+};
 
 // ----------------------------------------------------------------------- network --
 
@@ -66,7 +78,7 @@ struct FashionArch {
   // torchvision's 0.01 is for hundreds of epochs. In a few the running statistics would lag so far
   // behind that the test accuracy drops by twenty points.
   static constexpr mnv3::Settings settings{.input{.channels = 1, .mean = mean, .std = std},
-                                           .num_classes = static_cast<int>(fashion_classes.size()),
+                                           .num_classes = 10,
                                            .last_channel = 256,
                                            .dropout = 0.1,
                                            .norm_momentum = 0.1};
@@ -76,23 +88,6 @@ using Classifier = mnv3::MobileNetV3<FashionArch>;
 using Encoder = mnv3::MobileNetV3<FashionArch, mnv3::taps<mnv3::after<1>, mnv3::at_stride<4>>>;
 
 // -------------------------------------------------------------------------- data --
-
-/// Pictures and labels as tensors. The pictures stay bytes: batches become floats one at a time.
-struct Samples {
-  torch::Tensor pictures;  ///< (N, 1, 28, 28), uint8
-  torch::Tensor labels;    ///< (N), int64
-
-  std::int64_t count() const { return labels.size(0); }
-};
-
-Samples read_samples(const Options& options, std::string_view prefix) {
-  Dataset set = examples::read_fashion_mnist(options.data, prefix, options.limit);
-  const auto bytes = [](std::vector<std::uint8_t>& values, at::IntArrayRef sizes) {
-    return torch::from_blob(values.data(), sizes, torch::kUInt8).clone();
-  };
-  return {.pictures = bytes(set.pictures, {set.count, 1, Dataset::side, Dataset::side}),
-          .labels = bytes(set.labels, {set.count}).to(torch::kLong)};
-}
 
 /// What the network takes: floats in [0, 1].
 torch::Tensor to_input(const torch::Tensor& pictures) {
@@ -129,13 +124,15 @@ double accuracy(const Predictions& predictions, const Samples& samples) {
   return 100 * predictions.labels.eq(samples.labels).to(torch::kDouble).mean().item<double>();
 }
 
-void print_classes(const Predictions& predictions, const Samples& samples) {
+/// Shapes  the result: (10, 10), [truth][predicted]
+torch::Tensor confusion(const Predictions& predictions, const Samples& samples) {
   constexpr std::int64_t n = mnv3::definition_of<FashionArch>.settings.num_classes;
-  const torch::Tensor pairs = samples.labels * n + predictions.labels;
-  const torch::Tensor matrix =
-      torch::bincount(pairs, {}, n * n).view({n, n});  // (truth, predicted)
-  const auto counts = matrix.accessor<std::int64_t, 2>();
+  return torch::bincount(samples.labels * n + predictions.labels, {}, n * n).view({n, n});
+}
 
+void print_classes(const torch::Tensor& matrix) {
+  const std::int64_t n = matrix.size(0);
+  const auto counts = matrix.accessor<std::int64_t, 2>();
   fmt::print("\n{:<12} {:>8} {:>10}   {}\n", "class", "pictures", "right", "most often taken for");
   for (std::int64_t truth = 0; truth < n; ++truth) {
     std::int64_t total = 0;
@@ -239,36 +236,28 @@ std::vector<std::int64_t> one_of_each_class(const torch::Tensor& candidates,
   return found;
 }
 
-void draw_pictures(ContactSheet& sheet, const std::vector<std::int64_t>& chosen,
-                   const Samples& samples, const Predictions& predictions) {
-  constexpr std::size_t pixels = std::size_t{Dataset::side} * Dataset::side;
+void draw_pictures(Sheet& sheet, const std::vector<std::int64_t>& chosen, const Samples& samples,
+                   const Predictions& predictions) {
   const auto name = [](const torch::Tensor& labels, std::int64_t i) {
     return fashion_classes[labels[i].item<std::uint8_t>()];
   };
-  std::vector<ContactSheet::Picture> row;
-  for (const std::int64_t i : chosen) {
-    const auto* first =
-        samples.pictures.data_ptr<std::uint8_t>() + static_cast<std::size_t>(i) * pixels;
-    row.push_back({.pixels = std::span(first, pixels),
+  std::vector<Sheet::Picture> row;
+  for (const std::int64_t i : chosen)
+    row.push_back({.pixels = samples.pictures[i],
                    .predicted = name(predictions.labels, i),
-                   .truth = name(samples.labels, i)});
-  }
+                   .truth = name(samples.labels, i),
+                   .confidence = predictions.confidences[i].item<double>()});
   sheet.pictures(row);
 }
 
 /// Draws the four channels that vary most, each in its own range of colours.
 ///
 /// Shapes  maps: (N, C, H, W), one row of N pictures.
-void draw_maps(ContactSheet& sheet, const torch::Tensor& maps) {
+void draw_maps(Sheet& sheet, const torch::Tensor& maps) {
   const torch::Tensor by_channel = maps.transpose(0, 1).contiguous();  // (C, N, H, W)
-  const torch::Tensor chosen = examples::liveliest_channels(by_channel, 4);
-  for (std::int64_t i = 0; i < chosen.size(0); ++i) {
-    const auto channel = chosen[i].item<std::int64_t>();
-    const torch::Tensor scaled = examples::in_unit_range(by_channel[channel]);  // (N, H, W)
-    std::vector<std::span<const float>> squares;
-    for (const torch::Tensor& map : scaled.unbind())
-      squares.emplace_back(map.data_ptr<float>(), static_cast<std::size_t>(map.numel()));
-    sheet.maps(fmt::format("ch {}", channel), squares);
+  for (const torch::Tensor& index : examples::liveliest_channels(by_channel, 4).unbind()) {
+    const auto channel = index.item<std::int64_t>();
+    sheet.maps(fmt::format("ch {}", channel), examples::in_unit_range(by_channel[channel]));
   }
 }
 
@@ -279,7 +268,7 @@ void draw_sheet(const Options& options, const Samples& test, const Predictions& 
   fmt::print("\nencoder: {} tensors loaded from {}, {} that no tap needs left there\n",
              report.loaded.size(), options.weights, report.unused.size());
 
-  ContactSheet sheet(mnv3::definition_of<FashionArch>.settings.num_classes);
+  Sheet sheet(mnv3::definition_of<FashionArch>.settings.num_classes);
   sheet.title("MobileNetV3 on Fashion-MNIST",
               fmt::format("{} of {} test pictures right, {} parameters",
                           predictions.labels.eq(test.labels).sum().item<std::int64_t>(),
@@ -296,6 +285,9 @@ void draw_sheet(const Options& options, const Samples& test, const Predictions& 
     sheet.section("Mistakes", "the most confident one of each class: predicted, and what it is");
     draw_pictures(sheet, one_of_each_class(surest_first, test), test, predictions);
   }
+
+  sheet.section("Confusion", "rows: what the pictures are; columns: what they were taken for");
+  sheet.confusion(confusion(predictions, test), fashion_classes);
 
   const torch::NoGradGuard no_grad;
   encoder->eval();
@@ -317,11 +309,17 @@ void draw_sheet(const Options& options, const Samples& test, const Predictions& 
 // -------------------------------------------------------------------------- main --
 
 void run(const Options& options) {
+  const auto full = [](const std::string& path) {
+    return std::filesystem::absolute(path).lexically_normal();
+  };
+  if (full(options.weights) == full(options.sheet))
+    throw examples::UsageError(
+        fmt::format("--weights and --sheet are the same file, \"{}\"", options.weights));
   // What can go wrong goes wrong now, not after minutes of training.
   examples::require_writable(options.sheet);
   if (options.epochs > 0) examples::require_writable(options.weights);
-  const Samples training = read_samples(options, "train");
-  const Samples test = read_samples(options, "t10k");
+  const Samples training = examples::read_fashion_mnist(options.data, "train", options.limit);
+  const Samples test = examples::read_fashion_mnist(options.data, "t10k", options.limit);
 
   at::set_num_threads(options.threads);
   torch::manual_seed(static_cast<std::uint64_t>(options.seed));
@@ -337,7 +335,7 @@ void run(const Options& options) {
 
   if (options.epochs > 0) train(net, training, test, options);
   const Predictions predictions = predict(net, test.pictures);
-  print_classes(predictions, test);
+  print_classes(confusion(predictions, test));
   draw_sheet(options, test, predictions);
   if (options.epochs > 0) fmt::print("weights: {}\n", options.weights);
   fmt::print("test accuracy: {:.2f} %\n", accuracy(predictions, test));
@@ -346,11 +344,32 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return examples::run_program(argc, argv, [](auto program, auto arguments) {
-    const Options options = examples::parse_options(arguments);
-    if (options.help)
-      fmt::print("{}", examples::help_text(program));
-    else
-      run(options);
-  });
+  using examples::number;
+  Options options;
+  CLI::App app(
+      "Trains a small MobileNetV3 on Fashion-MNIST, tests it, saves its weights, reads them back\n"
+      "into an encoder without a head and draws pictures, labels and feature maps on a sheet.");
+  app.option_defaults()->take_last()->always_capture_default();
+  app.add_option("--data", options.data, "folder with the four files of dataset-fashion-mnist")
+      ->type_name("DIR")
+      ->check(examples::file_name());
+  app.add_option("--weights", options.weights, "where the trained weights are saved")
+      ->type_name("FILE")
+      ->check(examples::file_name());
+  app.add_option("--sheet", options.sheet, "where the contact sheet is written, a PNG")
+      ->type_name("FILE")
+      ->check(examples::file_name());
+  app.add_option("--epochs", options.epochs,
+                 "passes over the training pictures; 0: train nothing, test what --weights has")
+      ->transform(number(0, 10'000));
+  app.add_option("--batch", options.batch, "pictures in a training step")
+      ->transform(number(2, 60'000));
+  app.add_option("--lr", options.lr, "highest learning rate of the schedule")
+      ->transform(number(1e-8, 10.0));
+  app.add_option("--threads", options.threads, "threads that compute")->transform(number(1, 1024));
+  app.add_option("--seed", options.seed, "of the first weights, the shuffling, the augmentation")
+      ->transform(number(0, 2'147'483'647));
+  app.add_option("--limit", options.limit, "take only the first N pictures of each set; 0: all")
+      ->transform(number(0, 60'000));
+  return examples::run_program(app, argc, argv, [&] { run(options); });
 }

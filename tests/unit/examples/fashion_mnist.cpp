@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "fashion_mnist.hpp"
+#include <doctest_torch.hpp>
 
-#include <doctest/doctest.h>
-
+#include <fstream>
 #include <initializer_list>
 #include <string>
 
+#include "fashion_mnist.hpp"
 #include "temporary_folder.hpp"
 
 namespace {
@@ -75,8 +75,8 @@ TEST_CASE("an idx file is read compressed or plain") {
     CAPTURE(compressed);
     const std::string bytes = idx({2, 20, 15}, content);
     const auto array = read_idx(folder.write("a", compressed ? gzip(bytes) : bytes), 3);
-    CHECK(array.sizes == std::vector{2, 20, 15});
-    CHECK(std::string(array.bytes.begin(), array.bytes.end()) == content);
+    CHECK(array.sizes() == torch::IntArrayRef{2, 20, 15});
+    CHECK(std::string_view(static_cast<const char*>(array.data_ptr()), array.nbytes()) == content);
   }
 }
 
@@ -84,9 +84,9 @@ TEST_CASE("an idx file with damage is refused with what was found and what is ex
   const std::string good = idx({3, 4}, counting(12));
   const std::string big = gzip(idx({300, 400}, counting(120'000)));
 
-  CHECK(message_for("").find("cut off after 0 bytes") != std::string::npos);
-  CHECK(message_for(good.substr(0, 3)).find("cut off after 3 bytes") != std::string::npos);
-  CHECK(message_for(good.substr(0, 9)).find("cut off in size 2 of 2") != std::string::npos);
+  CHECK(message_for("").find("cut off after 0 of 12 bytes") != std::string::npos);
+  CHECK(message_for(good.substr(0, 3)).find("cut off after 3 of 12 bytes") != std::string::npos);
+  CHECK(message_for(good.substr(0, 9)).find("cut off after 9 of 12 bytes") != std::string::npos);
   CHECK(message_for(gzip(good), 1).find("begins with 00 00 08 02, not 00 00 08 01") !=
         std::string::npos);
   CHECK(message_for("<html>no such page</html>").find("not an idx file") != std::string::npos);
@@ -122,15 +122,15 @@ TEST_CASE("a data set has pictures and labels, and can be cut short") {
   const TemporaryFolder folder;
   write_set(folder, 5, {0, 9, 3, 3, 1});
   const auto all = read_fashion_mnist(folder.path(), "train");
-  CHECK(all.count == 5);
-  CHECK(all.pictures.size() == 5 * 28 * 28);
-  CHECK(all.labels == std::vector<std::uint8_t>{0, 9, 3, 3, 1});
+  CHECK(all.count() == 5);
+  CHECK(all.pictures.sizes() == torch::IntArrayRef{5, 1, 28, 28});
+  CHECK(all.pictures[1][0][0][1].item<int>() == (28 * 28 + 1) * 7 % 251);
+  CHECK(all.labels.equal(torch::tensor({0, 9, 3, 3, 1})));
 
   const auto two = read_fashion_mnist(folder.path(), "train", 2);
-  CHECK(two.count == 2);
-  CHECK(two.pictures.size() == 2 * 28 * 28);
-  CHECK(two.labels == std::vector<std::uint8_t>{0, 9});
-  CHECK(read_fashion_mnist(folder.path(), "train", 99).count == 5);
+  CHECK(two.pictures.equal(all.pictures.slice(0, 0, 2)));
+  CHECK(two.labels.equal(torch::tensor({0, 9})));
+  CHECK(read_fashion_mnist(folder.path(), "train", 99).count() == 5);
 }
 
 TEST_CASE("a missing data set is answered with the package that has it") {
