@@ -6,16 +6,10 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
-#include <memory>
-#include <numbers>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,10 +19,10 @@
 #include <torch/optim/adamw.h>
 
 #include <mnv3/mnv3.hpp>
+#include <mnv3/train.hpp>
 
 #include "fashion_mnist.hpp"
 #include "program.hpp"
-#include "progress_bar.hpp"
 #include "sheet/sheet.hpp"
 
 namespace {
@@ -94,12 +88,6 @@ torch::Tensor to_input(const torch::Tensor& pictures) {
   return pictures.to(torch::kFloat).div_(255);
 }
 
-/// Mirrors every other picture or so.
-torch::Tensor mirror_some(const torch::Tensor& pictures) {
-  const torch::Tensor chosen = torch::rand({pictures.size(0), 1, 1, 1}) < 0.5;
-  return torch::where(chosen, pictures.flip(3), pictures);
-}
-
 // -------------------------------------------------------------------------- test --
 
 struct Predictions {
@@ -155,71 +143,28 @@ void print_classes(const torch::Tensor& matrix) {
 
 // ---------------------------------------------------------------------- training --
 
-/// AdamW that lets only the weights of convolutions and Linears decay: shrinking a bias or the
-/// scale of a batch norm costs accuracy.
-torch::optim::AdamW make_optimizer(Classifier& net, double rate) {
-  std::vector<torch::Tensor> weights, others;
-  for (const torch::Tensor& parameter : net->parameters())
-    (parameter.dim() > 1 ? weights : others).push_back(parameter);
-  using Settings = torch::optim::AdamWOptions;
-  return torch::optim::AdamW(
-      {torch::optim::OptimizerParamGroup(
-           weights, std::make_unique<Settings>(Settings(rate).weight_decay(0.01))),
-       torch::optim::OptimizerParamGroup(
-           others, std::make_unique<Settings>(Settings(rate).weight_decay(0)))});
-}
-
-/// One cycle: a line up to 1 in the first fifth of the training, then half a cosine down to 0.
-double schedule(double done) {
-  constexpr double warm_up = 0.2;
-  if (done < warm_up) return done / warm_up;
-  return 0.5 * (1 + std::cos(std::numbers::pi * (done - warm_up) / (1 - warm_up)));
-}
-
 void train(Classifier& net, const Samples& samples, const Samples& test, const Options& options) {
-  using Clock = std::chrono::steady_clock;
-  torch::optim::AdamW optimizer = make_optimizer(net, options.lr);
-  const std::int64_t count = samples.count();
-  const std::int64_t images = options.epochs * count;
-  std::int64_t done = 0;
-  examples::ProgressBar bar(images);
-
-  for (int epoch = 1; epoch <= options.epochs; ++epoch) {
-    const auto begin = Clock::now();
-    double loss_sum = 0;
-    net->train();
-    for (const torch::Tensor& chosen : torch::randperm(count).split(options.batch)) {
-      const double progress = static_cast<double>(done) / static_cast<double>(images);
-      for (auto& group : optimizer.param_groups())
-        group.options().set_lr(options.lr * schedule(progress));
-
-      const torch::Tensor input = to_input(mirror_some(samples.pictures.index_select(0, chosen)));
-      const torch::Tensor loss =
-          torch::cross_entropy_loss(net->forward(input), samples.labels.index_select(0, chosen));
-      optimizer.zero_grad();
-      loss.backward();
-      optimizer.step();
-
-      const double value = loss.item<double>();
-      if (!std::isfinite(value)) {
-        throw std::runtime_error(fmt::format(
-            "the loss is {} after {} pictures; try a --lr below {}", value, done, options.lr));
-      }
-      loss_sum += value * static_cast<double>(chosen.size(0));
-      done += chosen.size(0);
-      bar.update(done, fmt::format("epoch {}/{}  loss {:.3f}", epoch, options.epochs, value));
-    }
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-
-    // After each epoch, so that whoever interrupts the program keeps what it has learned.
-    mnv3::save(net, options.weights);
-    const double test_accuracy = accuracy(predict(net, test.pictures), test);
-    bar.clear();
-    fmt::print("epoch {}/{}  loss {:.3f}  test {:.2f} %  {:.0f} images/s  {:.1f} s\n", epoch,
-               options.epochs, loss_sum / static_cast<double>(count), test_accuracy,
-               static_cast<double>(count) / seconds, seconds);
-    std::fflush(stdout);  // a log file shows each epoch when it ends
-  }
+  namespace train = mnv3::train;
+  const auto seed = static_cast<std::uint64_t>(options.seed);
+  // Mirrored and shifted, so that the network sees no picture twice.
+  train::TensorLoader training(
+      samples.pictures, samples.labels,
+      {.batching = {.batch_size = options.batch, .seed = seed},
+       .transform = [](train::Batch& batch, train::RandomStream& random) {
+         train::random_horizontal_flip(batch, random);
+         train::random_crop(batch, random, /*padding=*/2);
+       }});
+  train::TensorLoader validation(test.pictures, test.labels,
+                                 {.batching = {.batch_size = 500, .shuffle = false}});
+  auto optimizer = mnv3::make_optimizer<torch::optim::AdamW>(
+      net, {.lr = options.lr, .weight_decay = 0.01});
+  train::Trainer trainer(
+      net, optimizer,
+      {.epochs = options.epochs,
+       .schedule = train::Cosine{.length = 1, .warm_up = {.length = 0.2, .start = 0}},
+       .on_epoch_end =  // so that whoever interrupts the program keeps what it has learned
+       [&](const train::EpochRecord&) { mnv3::save(net, options.weights); }});
+  trainer.fit(training, validation);
 }
 
 // ----------------------------------------------------------------- contact sheet --
@@ -315,6 +260,7 @@ void run(const Options& options) {
   if (full(options.weights) == full(options.sheet))
     throw examples::UsageError(
         fmt::format("--weights and --sheet are the same file, \"{}\"", options.weights));
+  mnv3::train::keep_freed_memory();  // the next step needs it again
   // What can go wrong goes wrong now, not after minutes of training.
   examples::require_writable(options.sheet);
   if (options.epochs > 0) examples::require_writable(options.weights);

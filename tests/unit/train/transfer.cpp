@@ -3,6 +3,7 @@
 #include <mnv3/train/param_groups.hpp>
 #include <mnv3/train/replace_classifier.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <functional>
@@ -437,10 +438,13 @@ TEST_CASE("gradient checkpointing changes nothing but memory") {
   const auto expected = gradients(net);
   const auto found = gradients(other);
   REQUIRE(found.size() == expected.size());
-  // Gradients of what several layers read are summed in another order.
+  // Gradients of what several layers read are summed in another order; some sums cancel.
+  double largest = 0;
+  for (const torch::Tensor& x : expected)
+    if (x.is_floating_point()) largest = std::max(largest, x.abs().max().item<double>());
   for (std::size_t i = 0; i < found.size(); ++i) {
     CAPTURE(i);
-    CHECK(support::close(found[i], expected[i], 1e-12));
+    CHECK((found[i] - expected[i]).abs().max().item<double>() <= 1e-13 * largest);
   }
   CHECK(same({found.begin(), found.begin() + 3}, {expected.begin(), expected.begin() + 3}));
   std::vector<torch::Tensor> buffers = net->buffers(), others = other->buffers();
