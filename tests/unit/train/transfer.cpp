@@ -440,8 +440,8 @@ TEST_CASE("gradient checkpointing changes nothing but memory") {
   REQUIRE(found.size() == expected.size());
   // Gradients of what several layers read are summed in another order; some sums cancel.
   double largest = 0;
-  for (const torch::Tensor& x : expected)
-    if (x.is_floating_point()) largest = std::max(largest, x.abs().max().item<double>());
+  for (const torch::Tensor& value : expected)
+    if (value.is_floating_point()) largest = std::max(largest, value.abs().max().item<double>());
   for (std::size_t i = 0; i < found.size(); ++i) {
     CAPTURE(i);
     CHECK((found[i] - expected[i]).abs().max().item<double>() <= 1e-13 * largest);
