@@ -14,6 +14,7 @@ import pathlib
 import sys
 import tempfile
 import unittest
+import warnings
 
 # Both sides take turns; see parity.py.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -350,12 +351,13 @@ def main():
     parser.add_argument("group", nargs="?", choices=list(GROUPS))
     arguments = parser.parse_args()
     torch.set_num_threads(2)  # as in train_tool.cpp
+    warnings.simplefilter("ignore")  # SequentialLR warns of what it does itself
     groups = [GROUPS[arguments.group]] if arguments.group else list(GROUPS.values())
     load = unittest.defaultTestLoader.loadTestsFromTestCase
     suite = unittest.TestSuite(load(group) for group in groups)
     with tempfile.TemporaryDirectory() as folder:
         TOOL = Tool(arguments.tool.resolve(), folder)
-        result = unittest.TextTestRunner(verbosity=1).run(suite)
+        result = unittest.TextTestRunner(verbosity=1, warnings="ignore").run(suite)
         status = TOOL.close()
     if status != 0:
         sys.exit(f"{arguments.tool} ended with status {status}")
