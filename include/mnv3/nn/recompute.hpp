@@ -188,7 +188,7 @@ class Recomputation : public torch::autograd::Function<Recomputation> {
         places.push_back(1 + i);
       }
     if (!y.requires_grad()) return results;
-    const auto found = torch::autograd::grad({y}, wanted, gradients, /*retain_graph=*/c10::nullopt,
+    const auto found = torch::autograd::grad({y}, wanted, gradients, /*retain_graph=*/{},
                                              /*create_graph=*/false, /*allow_unused=*/true);
     for (std::size_t i = 0; i < found.size(); ++i) results[places[i]] = found[i];
     return results;
