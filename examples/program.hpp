@@ -68,7 +68,9 @@ inline CLI::Validator file_name() {
 inline void require_writable(const std::filesystem::path& path) {
   mnv3::weights::name_file_in_errors("write", path, [&] {
     const std::filesystem::path folder = path.parent_path();
-    if (!folder.empty() && !std::filesystem::exists(folder))
+    std::error_code error;
+    if (!folder.empty() &&
+        std::filesystem::status(folder, error).type() == std::filesystem::file_type::not_found)
       throw mnv3::WeightsError(fmt::format("there is no directory \"{}\"", folder.string()));
     const mnv3::weights::AtomicFile never_committed(path);
   });

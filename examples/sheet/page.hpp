@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
-#include <stdexcept>
+#include <numbers>
 #include <string>
 #include <string_view>
 
@@ -21,6 +21,7 @@
 
 #include <mnv3/weights/bytes/atomic_file.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/error.hpp>
 #include <mnv3/weights/tensors/name_file.hpp>
 
 namespace examples {
@@ -96,7 +97,8 @@ class Page {
     return extents(mnv3::weights::printable(text), style).x_advance;
   }
 
-  /// Writes `text` on the base line through (x, y). What needs more than `room` ends in an ellipsis.
+  /// Writes `text` on the base line through (x, y). If it needs more than `room`, it ends in an
+  /// ellipsis.
   ///
   /// @param angle  Of the base line around (x, y), in degrees, clockwise.
   void text(double x, double y, std::string_view text, const TextStyle& style,
@@ -111,7 +113,7 @@ class Page {
     }
     cairo_save(context_.get());
     cairo_translate(context_.get(), x, y);
-    cairo_rotate(context_.get(), angle * 3.14159265358979 / 180);
+    cairo_rotate(context_.get(), angle * std::numbers::pi / 180);
     const double part = align == Align::left ? 0 : align == Align::centre ? 0.5 : 1;
     cairo_move_to(context_.get(), -part * length, 0);
     set_colour(context_.get(), style.colour);

@@ -37,8 +37,8 @@ inline torch::Tensor in_unit_range(const torch::Tensor& values) {
 }
 
 /// A page that grows downwards, written as a PNG: a title, then sections with pictures, feature
-/// maps and a confusion matrix. Pictures and maps stand in the same columns, so that what belongs to
-/// one picture stands below it.
+/// maps and a confusion matrix. Pictures and maps stand in the same columns, so that what belongs
+/// to one picture stands below it.
 class Sheet {
  public:
   /// A picture with what a classifier said about it.
@@ -123,17 +123,18 @@ class Sheet {
   void scale_bar(std::string_view low, std::string_view high) {
     const TextStyle style{.colour = faint};
     page_.text(first_column, y_ + 16, low, style);
-    const double x = first_column + page_.width(low, style) + gap;
-    page_.image(x, y_ + 4 - 128 + 8, 256,
-                scale_colours(viridis, torch::linspace(0, 1, 256).expand({16, 256})));
-    page_.text(x + 256 + gap, y_ + 16, high, style);
+    constexpr int length = 256;
+    const double x = std::round(first_column + page_.width(low, style) + gap);
+    for (int i = 0; i < length; ++i)
+      page_.fill(x + i, y_ + 4, 1, 16, colour_at(viridis, i / (length - 1.0)));
+    page_.text(x + length + gap, y_ + 16, high, style);
     y_ += 24;
   }
 
-  /// How often each class was taken for each: a row for each true class. What is right is blue, what
-  /// is wrong orange; shades say what part of the row's pictures it is, darker by its square root, so
-  /// that a few per cent are seen. With more than about 20 classes numbers and names that do not fit
-  /// are left out.
+  /// How often each class was taken for each: a row for each true class. What is right is blue,
+  /// what is wrong orange; shades go by the square root of the part of the row, so that a few per
+  /// cent are seen. Where there are so many classes that numbers or names do not fit, they are left
+  /// out.
   ///
   /// Shapes  counts: (K, K), integers, [truth][predicted]
   /// Errors  c10::Error for other shapes, or another number of names.
@@ -146,8 +147,7 @@ class Sheet {
     const torch::Tensor whole = counts.detach().to(torch::kCPU, torch::kLong).contiguous();
     const auto count = whole.accessor<std::int64_t, 2>();
 
-    // As large as fits beside the names; the names of columns stand on their heads' diagonal if
-    // they are longer than a column is wide.
+    // As large as fits beside the names; those of columns are tilted if a column is too narrow.
     const TextStyle small{};
     double longest = 0;
     for (const std::string& name : names) longest = std::max(longest, page_.width(name, small));

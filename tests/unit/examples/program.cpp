@@ -16,10 +16,12 @@ TEST_CASE("an output that cannot be written is found beforehand") {
   CHECK(std::filesystem::file_size(old) == 7);
   CHECK(folder.files() == 1);
 
-  for (const auto& [path, why] : {std::pair(folder.path(), "Is a directory"),
-                                  std::pair(folder / "none/a.pth", "there is no directory"),
-                                  std::pair(old + "/a.pth", "Not a directory"),
-                                  std::pair(std::string("/dev/null"), "not a regular file")}) {
+  for (const auto& [path, why] :
+       {std::pair(folder.path(), "Is a directory"),
+        std::pair(folder / "none/a.pth", "there is no directory"),
+        std::pair(old + "/a.pth", "Not a directory"),
+        std::pair(folder / (std::string(300, 'x') + "/a.pth"), "File name too long"),
+        std::pair(std::string("/dev/null"), "not a regular file")}) {
     CHECK_THROWS_WITH_AS(examples::require_writable(path),
                          doctest::Contains(("cannot write " + path + ": ").c_str()),
                          mnv3::WeightsError);
