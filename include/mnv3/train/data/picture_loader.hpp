@@ -178,11 +178,11 @@ class PictureLoader {
   /// Errors  std::invalid_argument as `Batching::check`, or if a number of threads or jobs is below
   ///         0; c10::Error if a deviation is not above 0.
   PictureLoader(ImageFolder set, PictureTransform transform, PictureLoaderOptions options = {})
-      : shared_(std::make_shared<detail::PictureBatches::Shared>(
-            detail::PictureBatches::Shared{.set = std::move(set),
-                                           .transform = std::move(transform),
-                                           .options = options,
-                                           .normalize = Normalize(options.mean, options.std)})) {
+      : shared_(
+            new detail::PictureBatches::Shared{.set = std::move(set),
+                                               .transform = std::move(transform),
+                                               .options = options,
+                                               .normalize = Normalize(options.mean, options.std)}) {
     options.batching.check(size());
     if (options.erasing) options.erasing->check();
     if (!shared_->transform)
