@@ -19,7 +19,7 @@ import parity  # which ends with 77 where torchvision is not installed
 import numpy
 import torch
 from PIL import Image
-from torchvision import transforms
+from torchvision import datasets, transforms
 from torchvision.transforms import InterpolationMode, autoaugment, functional
 
 TOOL = None
@@ -39,7 +39,7 @@ class Stream:
     def __init__(self, seed, *keys):
         self.state = mixed((seed + STEP) & MASK)
         for key in keys:
-            self.state = mixed((self.state + STEP + mixed((key + STEP) & MASK)) & MASK)
+            self.state = mixed((self.state * STEP + mixed((key + STEP) & MASK)) & MASK)
 
     def bits(self):
         self.state = (self.state + STEP) & MASK
@@ -166,6 +166,22 @@ class Functions(Case):
                        functional.adjust_hue(picture, factor), f"hue {factor}")
 
 
+class Folder(Case):
+    def test_order(self):
+        root = TOOL.folder / "pictures"
+        for name in ("b/2.png", "b/10.JPG", "a/x/1.jpeg", "a/x.ppm", "a/x-y/0.pgm", "a/x/z/9.PNM",
+                     "a/x/z.png", "B/upper.png", "\u00e4/1.png", "b/notes.txt", "b/\u00e4.png",
+                     "b/z.png", "readme.png"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+        TOOL.ask("folder", "pictures", "list.txt")
+        ours = (TOOL.folder / "list.txt").read_text().splitlines()
+        extensions = (".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".pnm")
+        theirs = datasets.DatasetFolder(root, None, extensions)
+        self.assertEqual(ours, theirs.classes + [
+            f"{label} {pathlib.Path(path).relative_to(root)}" for path, label in theirs.samples])
+
+
 class Transforms(Case):
     def test_random_resized_crop(self):
         for name, crop in (("crop", transforms.RandomResizedCrop(64)),
@@ -252,7 +268,7 @@ def main():
     parser.add_argument("--tool", required=True, type=pathlib.Path)
     arguments = parser.parse_args()
     load = unittest.defaultTestLoader.loadTestsFromTestCase
-    suite = unittest.TestSuite(load(group) for group in (Functions, Transforms))
+    suite = unittest.TestSuite(load(group) for group in (Functions, Folder, Transforms))
     with tempfile.TemporaryDirectory() as folder:
         TOOL = parity.Tool(arguments.tool.resolve(), folder)
         result = unittest.TextTestRunner(verbosity=1).run(suite)

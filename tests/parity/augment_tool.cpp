@@ -6,12 +6,14 @@
 //   transform INPUT NAME SEED OUTPUT        one of augment.py's random transforms
 //   choose WIDTH HEIGHT COUNT OUTPUT        pieces that RandomResizedCrop takes, by seed
 //   strengths WIDTH HEIGHT OUTPUT           RandAugment's, of each operation and magnitude
+//   folder ROOT OUTPUT                      its classes, and its pictures with their labels
 //   normalize INPUT channels_last|contiguous SEED OUTPUT   with RandomErasing, as float32
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -31,6 +33,7 @@
 #include <mnv3/train/augment/rand_augment.hpp>
 #include <mnv3/train/augment/random_erasing.hpp>
 #include <mnv3/train/augment/random_resized_crop.hpp>
+#include <mnv3/train/data/image_folder.hpp>
 #include <mnv3/vision/image_file.hpp>
 
 namespace {
@@ -113,6 +116,15 @@ void strengths(std::istream& arguments) {
     }
 }
 
+void folder(std::istream& arguments) {
+  const auto root = next<std::string>(arguments);
+  const ImageFolder set(root);
+  std::ofstream file(next<std::string>(arguments));
+  for (const std::string& name : set.classes()) file << name << '\n';
+  for (const PictureSample& sample : set.samples())
+    file << sample.label << ' ' << std::filesystem::relative(sample.path, root).string() << '\n';
+}
+
 void normalize(std::istream& arguments) {
   const Image image = read_image(next<std::string>(arguments));
   const auto format = next<std::string>(arguments) == "channels_last"
@@ -129,11 +141,9 @@ void normalize(std::istream& arguments) {
 }
 
 void obey(const std::string& line) {
-  static const std::map<std::string, void (*)(std::istream&)> commands{{"op", op},
-                                                                       {"transform", transform},
-                                                                       {"choose", choose},
-                                                                       {"strengths", strengths},
-                                                                       {"normalize", normalize}};
+  static const std::map<std::string, void (*)(std::istream&)> commands{
+      {"op", op},         {"transform", transform}, {"choose", choose}, {"strengths", strengths},
+      {"folder", folder}, {"normalize", normalize}};
   std::istringstream arguments(line);
   commands.at(next<std::string>(arguments))(arguments);
 }

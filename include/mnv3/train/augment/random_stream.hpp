@@ -15,7 +15,8 @@ class RandomStream {
  public:
   template <class... Keys>
   explicit RandomStream(std::uint64_t seed, Keys... keys) : state_(mixed(seed + step)) {
-    (..., (state_ = mixed(state_ + step + mixed(static_cast<std::uint64_t>(keys) + step))));
+    // The product tells (1, 2) from (2, 1).
+    (..., (state_ = mixed(state_ * step + mixed(static_cast<std::uint64_t>(keys) + step))));
   }
 
   /// Another stream, which is a function of what this one is now and of `key`.
