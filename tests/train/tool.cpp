@@ -5,12 +5,14 @@
 // Prints "started" when it trains and the way it ended. FINAL gets network, average and what the
 // optimizer remembers.
 
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <map>
 #include <string>
+#include <thread>
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
@@ -47,6 +49,7 @@ int run(const std::string& final_path, const std::map<std::string, std::string>&
       std::fflush(stdout);
     }
     if (batches == kill_at) std::raise(SIGKILL);
+    if (values.contains("slow")) std::this_thread::sleep_for(std::chrono::seconds(20));
   };
   mnv3::train::Trainer trainer(net, optimizer,
                                {.epochs = number("epochs", 3),

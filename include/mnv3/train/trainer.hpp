@@ -27,7 +27,7 @@
 #include <torch/types.h>
 
 #include <mnv3/train/autocast.hpp>
-#include <mnv3/train/batch.hpp>
+#include <mnv3/train/data/batch.hpp>
 #include <mnv3/train/group.hpp>
 #include <mnv3/train/trainer/checkpoint.hpp>
 #include <mnv3/train/trainer/curves.hpp>
@@ -342,7 +342,8 @@ class Trainer {
         fmt::format("mnv3: {} is {} in step {} (epoch {}, batch {}), with the rate {:.3g}; that "
                     "step was not done. "
                     "{}",
-                    what, value, progress_.step + 1, progress_.epoch + 1, progress_.batch + 1,
+                    what, std::isnan(value) ? "NaN" : fmt::format("{}", value), progress_.step + 1,
+                    progress_.epoch + 1, progress_.batch + 1,
                     optimizer_.param_groups().front().options().get_lr(), last_checkpoint()));
   }
 
@@ -402,7 +403,10 @@ class Trainer {
       has_checkpoint_ = false;
     if constexpr (has_ema)
       if (group().size() > 1)
-        for (auto& [name, tensor] : state_dict(*ema_->average())) group().broadcast(tensor);
+        for (const auto& [name, tensor] : state_dict(*ema_->average())) {
+          torch::Tensor values = tensor.detach();
+          group().broadcast(values);
+        }
     saved_step_ = progress_.step;
     saved_at_ = Clock::now();
     on_writer("write its files", [&] {

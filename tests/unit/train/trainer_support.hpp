@@ -17,7 +17,7 @@
 
 #include <mnv3/config.hpp>
 #include <mnv3/nn.hpp>
-#include <mnv3/train/batch.hpp>
+#include <mnv3/train/data/batch.hpp>
 #include <mnv3/weights/state_dict.hpp>
 
 /// A small network with batch norm and dropout, so that random numbers matter.

@@ -14,7 +14,7 @@
 #include <torch/types.h>
 
 #include <mnv3/train/autocast.hpp>
-#include <mnv3/train/batch.hpp>
+#include <mnv3/train/data/batch.hpp>
 #include <mnv3/train/group.hpp>
 
 namespace mnv3::train {

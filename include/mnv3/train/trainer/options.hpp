@@ -6,7 +6,7 @@
 #include <functional>
 #include <optional>
 
-#include <mnv3/train/batch.hpp>
+#include <mnv3/train/data/batch.hpp>
 #include <mnv3/train/group.hpp>
 #include <mnv3/train/trainer/evaluate.hpp>
 #include <mnv3/train/trainer/history.hpp>
