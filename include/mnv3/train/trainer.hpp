@@ -376,11 +376,25 @@ class Trainer {
     require(!optimizer_.param_groups().empty(), "an optimizer that has parameters");
   }
 
+  /// Ranks with fewer batches would leave the others waiting for ever.
+  void check_batches() const {
+    const auto mine = static_cast<double>(batches_), ranks = static_cast<double>(group().size());
+    const torch::Tensor sums =
+        detail::summed(options_.group, torch::tensor({mine, mine * mine}, torch::kDouble), device_);
+    const auto sum = sums[0].template item<double>(), squares = sums[1].template item<double>();
+    if (squares * ranks != sum * sum)
+      throw std::invalid_argument(fmt::format(
+          "mnv3: the ranks must have the same number of batches, but rank {} has {} and on average "
+          "they have {:.2f}. Share the pictures out evenly",
+          group().rank(), batches_, sum / ranks));
+  }
+
   template <class Training>
   void begin(Training& training) {
     batches_ = training.batches();
     steps_per_epoch_ = (batches_ + options_.accumulate - 1) / options_.accumulate;
     device_ = detail::device_of(*net_);
+    check_batches();
     progress_ = {.epochs = options_.epochs};
     settings_ = settings_of(training);
     resumed_random_.reset();

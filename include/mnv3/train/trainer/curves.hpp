@@ -70,8 +70,8 @@ inline std::string draw_diagram(std::string_view title, const std::vector<Curve>
         "\n",
         left, y(tick), width, left - 6, y(tick) + 4,
         std::abs(tick) < rows.distance / 1000 ? 0.0 : tick);
-  const double columns = std::max(1.0, std::ceil((end - begin) / 8));  // epochs are whole
-  for (double epoch = begin; epoch <= end; epoch += columns)
+  const double columns = std::max(1.0, Ticks(begin, end).distance);  // epochs are whole
+  for (double epoch = std::ceil(begin / columns) * columns; epoch <= end; epoch += columns)
     svg += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>)"
                        "\n",
                        x(epoch), top + height + 18, epoch);

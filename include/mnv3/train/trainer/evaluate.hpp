@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -33,12 +34,13 @@ inline torch::Tensor mean_cross_entropy(const torch::Tensor& outputs, const Batc
 
 /// What a network does on pictures that it was not trained with.
 struct Evaluation {
-  std::int64_t count = 0;    ///< Pictures, of all ranks together.
-  double loss = 0;           ///< Mean over the pictures.
-  double accuracy = 0;       ///< Share whose label comes first, in [0, 1].
-  double top5_accuracy = 0;  ///< Share whose label is among the first five.
-  torch::Tensor confusion;   ///< (truth, prediction), int64, on the CPU: how many pictures.
-  bool complete = true;      ///< False if it was interrupted.
+  std::int64_t count = 0;  ///< Pictures, of all ranks together.
+  double loss = 0;         ///< Mean over the pictures.
+  double accuracy = 0;     ///< Share whose label comes first, in [0, 1].
+  double top5_accuracy =
+      0;  ///< Share whose label is among the first five; NaN for up to five classes.
+  torch::Tensor confusion;  ///< (truth, prediction), int64, on the CPU: how many pictures.
+  bool complete = true;     ///< False if it was interrupted.
 };
 
 /// How `evaluate` works.
@@ -126,8 +128,8 @@ Evaluation evaluate(Net& net, Source& source, const EvaluateOptions& options = {
                highest = truth.max().item<std::int64_t>();
     TORCH_CHECK(lowest >= 0 && highest < classes, "mnv3: labels go from ", lowest, " to ", highest,
                 ", but the network has ", classes, " classes, which are 0 to ", classes - 1);
-    const std::int64_t first_five = std::min<std::int64_t>(5, classes);
-    const torch::Tensor guesses = std::get<1>(outputs.topk(first_five, 1));  // best first
+    const std::int64_t five = std::min<std::int64_t>(5, classes);
+    const torch::Tensor guesses = std::get<1>(outputs.topk(five, 1));  // best first
     const torch::Tensor pairs = truth * classes + guesses.select(1, 0);
     const torch::Tensor pictures = torch::bincount(pairs, {}, classes * classes).cpu();
     result.confusion = result.confusion.defined() ? result.confusion + pictures : pictures;
@@ -156,7 +158,7 @@ Evaluation evaluate(Net& net, Source& source, const EvaluateOptions& options = {
   result.confusion =
       detail::summed(options.group, result.confusion, device).view({classes, classes});
   result.loss = sum(0) / sum(2);
-  result.top5_accuracy = sum(1) / sum(2);
+  result.top5_accuracy = classes > 5 ? sum(1) / sum(2) : std::numeric_limits<double>::quiet_NaN();
   result.accuracy = result.confusion.trace().item<double>() / sum(2);
   return result;
 }
