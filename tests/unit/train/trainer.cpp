@@ -38,7 +38,8 @@ namespace {
 /// One thread, as long as it lives: then results are equal to the last bit.
 struct OneThread {
   OneThread() { at::set_num_threads(1); }
-  ~OneThread() { at::set_num_threads(2); }
+  ~OneThread() { at::set_num_threads(before); }
+  int before = at::get_num_threads();
 };
 
 TrainedNet make_net() {
@@ -67,6 +68,7 @@ struct Program {
     return all;
   }
 
+  OneThread one_thread;
   TrainedNet net = make_net();
   mnv3::train::Ema<TrainedNet> ema{net, {.decay = 0.9}};
   torch::optim::AdamW optimizer;
@@ -104,7 +106,6 @@ struct Lost : std::exception {};
 }  // namespace
 
 TEST_CASE("a training that was cut off and goes on ends with the same bits") {
-  const OneThread one_thread;
   Program straight;
   const TrainingResult whole = straight.fit(three_epochs());
   CHECK(whole.ended == Ended::completed);
@@ -146,7 +147,6 @@ TEST_CASE("a training that was cut off and goes on ends with the same bits") {
 }
 
 TEST_CASE("a training may be made longer, and one that is done does nothing") {
-  const OneThread one_thread;
   const files::TemporaryFolder folder;
   TrainerOptions options{.epochs = 2, .checkpoint = folder / "run.ckpt"};
   Program first;
@@ -238,7 +238,6 @@ TEST_CASE("a checkpoint of another network lists what differs and changes nothin
 }
 
 TEST_CASE("SIGINT and SIGTERM end the training after the step, and it goes on from there") {
-  const OneThread one_thread;
   Program straight;
   straight.fit(three_epochs());
   for (const int signal : {SIGINT, SIGTERM})
@@ -398,6 +397,7 @@ TEST_CASE("the log has a header and each epoch once, whenever the run was cut of
 }
 
 TEST_CASE("k batches accumulated are one batch of k times the size") {
+  const OneThread one_thread;
   // The truth is LibTorch's own autograd and SGD on the large batch.
   const auto make = [] {
     torch::manual_seed(1);
@@ -519,6 +519,7 @@ TEST_CASE("what is frozen stays, also when it was trained before") {
 }
 
 TEST_CASE("evaluation counts as a loop over the pictures does") {
+  const OneThread one_thread;
   torch::manual_seed(2);
   torch::nn::Sequential net(torch::nn::Flatten(), torch::nn::Linear(768, 8));
   Pictures pictures(50, 7, 1, false);
@@ -560,7 +561,7 @@ TEST_CASE("evaluation counts as a loop over the pictures does") {
 
   torch::nn::Sequential small(torch::nn::Flatten(), torch::nn::Linear(768, 3));
   CHECK(files::contains(message_of([&] { mnv3::train::evaluate(small, pictures); }),
-                        "labels go from 0 to 3, but the network has 3 classes, which are 0 to 2"));
+                        "but labels go from 0 to 2"));
 }
 
 TEST_CASE("evaluation leaves each module in the mode that it had") {
@@ -712,9 +713,9 @@ TEST_CASE("autocast computes in bfloat16, in training and in evaluation") {
     return torch::cross_entropy_loss(outputs, batch.labels);
   };
   program.fit({.loss = note, .autocast = true, .validation_loss = note});
-  CHECK(types == std::vector<torch::Dtype>(5 + 2, torch::kBFloat16));
-  CHECK(program.net->parameters()[0].scalar_type() == torch::kFloat);
-  CHECK(program.net->forward(torch::rand({1, 3, 16, 16})).scalar_type() == torch::kFloat);
+  CHECK((types == std::vector<torch::Dtype>(5 + 2, torch::kBFloat16)));
+  CHECK((program.net->parameters()[0].scalar_type() == torch::kFloat));
+  CHECK((program.net->forward(torch::rand({1, 3, 16, 16})).scalar_type() == torch::kFloat));
 }
 
 TEST_CASE("curves have a point for each epoch that was measured") {
@@ -742,7 +743,7 @@ TEST_CASE("curves have a point for each epoch that was measured") {
 TEST_CASE("the bar has the width of the terminal at most, and tells the time that is left") {
   using mnv3::train::detail::bar_line;
   CHECK(bar_line("epoch 1/3", 0.5, 1234, 75, 70) ==
-        "epoch 1/3  [==========          ]   50 %  1234 images/s  1:15 left");
+        "epoch 1/3  [============            ]   50 %  1234 images/s  1:15 left");
   CHECK(bar_line("epoch 1/3", 0.5, 1234, 3675, 50) ==
         "epoch 1/3   50 %  1234 images/s  1:01:15 left");
   CHECK(bar_line("epoch 1/3", 2, 1234, -5, 20) == "epoch 1/3  100 %  12");

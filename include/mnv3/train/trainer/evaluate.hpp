@@ -17,6 +17,7 @@
 #include <mnv3/train/autocast.hpp>
 #include <mnv3/train/data/batch.hpp>
 #include <mnv3/train/group.hpp>
+#include <mnv3/train/losses.hpp>
 
 namespace mnv3::train {
 
@@ -27,7 +28,7 @@ namespace detail {
 
 /// Of logits and labels, which are classes or shares of classes.
 inline torch::Tensor mean_cross_entropy(const torch::Tensor& outputs, const Batch& batch) {
-  return torch::cross_entropy_loss(outputs, batch.labels);
+  return cross_entropy(outputs, batch.labels);
 }
 
 }  // namespace detail
@@ -110,13 +111,9 @@ Evaluation evaluate(Net& net, Source& source, const EvaluateOptions& options = {
   source.start(0, 0);
   while (std::optional<Batch> next = source.next()) {
     const Batch batch = detail::to_device(std::move(*next), device);
-    torch::Tensor outputs, loss;
-    {
-      std::optional<Autocast> autocast;
-      if (options.autocast) autocast.emplace(device.type());
-      outputs = net->forward(batch.pictures);
-      loss = options.loss(outputs, batch);
-    }
+    std::optional<Autocast> autocast;
+    if (options.autocast) autocast.emplace(device.type());
+    const torch::Tensor outputs = net->forward(batch.pictures);
     TORCH_CHECK(outputs.dim() == 2,
                 "mnv3: the accuracy is that of logits (N, classes), but the network gave ",
                 outputs.sizes());
@@ -124,10 +121,8 @@ Evaluation evaluate(Net& net, Source& source, const EvaluateOptions& options = {
     const std::int64_t count = outputs.size(0);
     if (count == 0) continue;
     const torch::Tensor truth = batch.labels.dim() == 2 ? batch.labels.argmax(1) : batch.labels;
-    const auto lowest = truth.min().item<std::int64_t>(),
-               highest = truth.max().item<std::int64_t>();
-    TORCH_CHECK(lowest >= 0 && highest < classes, "mnv3: labels go from ", lowest, " to ", highest,
-                ", but the network has ", classes, " classes, which are 0 to ", classes - 1);
+    check_labels(truth, classes);
+    const torch::Tensor loss = options.loss(outputs, batch);
     const std::int64_t five = std::min<std::int64_t>(5, classes);
     const torch::Tensor guesses = std::get<1>(outputs.topk(five, 1));  // best first
     const torch::Tensor pairs = truth * classes + guesses.select(1, 0);
