@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -77,6 +78,8 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   torch::nn::BatchNorm2d norm{nullptr};
   FrozenBatchNorm2d frozen_norm{nullptr};
   torch::nn::GroupNorm group_norm{nullptr};
+  /// What runs in place of `norm->forward`, if anything: batch norm over several processes.
+  std::function<torch::Tensor(torch::nn::BatchNorm2dImpl&, const torch::Tensor&)> batch_norm{};
 
  private:
   void register_norm() {
@@ -109,7 +112,7 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   torch::Tensor normalize(torch::Tensor x) {
     switch (norm_) {
       case Norm::batch:
-        return norm->forward(x);
+        return batch_norm ? batch_norm(*norm, x) : norm->forward(x);
       case Norm::frozen_batch:
         return frozen_norm->forward(x);
       case Norm::group:

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <mnv3/mnv3.hpp>
+#include <mnv3/train/distributed.hpp>
+
+// One rank: tool CASE [name=value...]. What it has trained goes into `out`, for run.py to compare.
+
+namespace {
+
+namespace train = mnv3::train;
+
+// Every kind of block.
+struct TinyArch {
+  using enum mnv3::Activation;
+  static constexpr auto blocks = std::to_array<mnv3::InvertedResidualConfig>({
+      {8, 3, 8, 8, true, RE, 1},
+      {8, 3, 24, 16, false, RE, 2},
+      {16, 5, 40, 16, true, HS, 1},
+      {16, 3, 48, 24, true, HS, 2, 2},
+  });
+  static constexpr mnv3::Settings settings{.num_classes = 10, .last_channel = 32, .dropout = 0};
+};
+
+struct SmallWithoutDropout : mnv3::SmallArch {
+  static constexpr mnv3::Settings settings{.num_classes = 10, .dropout = 0};
+};
+
+using Arguments = std::map<std::string, std::string>;
+
+int number(const Arguments& arguments, const char* name, int otherwise) {
+  const auto found = arguments.find(name);
+  return found == arguments.end() ? otherwise : std::stoi(found->second);
+}
+
+/// Where this rank's share of `count` pictures begins and ends: of different sizes if `uneven`.
+std::array<std::int64_t, 2> share(const train::Group& group, std::int64_t count, bool uneven) {
+  const auto begin = [&](std::int64_t rank) {
+    return uneven ? count * rank * rank / (group.size() * group.size())
+                  : count * rank / group.size();
+  };
+  return {begin(group.rank()), begin(group.rank() + 1)};
+}
+
+void write(const std::string& path, const std::vector<torch::Tensor>& tensors) {
+  std::ofstream file(path, std::ios::binary);
+  for (const torch::Tensor& tensor : tensors) {
+    const torch::Tensor values = tensor.to(torch::kDouble).contiguous();
+    file.write(static_cast<const char*>(values.data_ptr()),
+               static_cast<std::streamsize>(values.nbytes()));
+  }
+  if (!file.flush()) throw std::runtime_error("cannot write " + path);
+}
+
+std::vector<torch::Tensor> state_of(const torch::nn::Module& module) {
+  std::vector<torch::Tensor> state = module.parameters();
+  for (const torch::Tensor& buffer : module.buffers()) state.push_back(buffer);
+  return state;
+}
+
+/// SGD on shares of the same batches, as one process would see them whole.
+template <class Arch>
+void train_shares(train::Group& group, const Arguments& arguments) {
+  const int steps = number(arguments, "steps", 3), parts = number(arguments, "parts", 1);
+  const int batch = number(arguments, "batch", 12), side = number(arguments, "side", 32);
+  const bool uneven = number(arguments, "uneven", 0) != 0;
+  torch::manual_seed(number(arguments, "local", 0) != 0 ? 1 : 1 + group.rank());
+  mnv3::MobileNetV3<Arch> net;
+  net->to(number(arguments, "float", 0) != 0 ? torch::kFloat : torch::kDouble);
+  mnv3::to_memory_format(*net, torch::MemoryFormat::ChannelsLast);
+  const auto type = net->parameters().front().scalar_type();
+  if (group.size() == 1) torch::manual_seed(1);  // the values that rank 0 has are all ranks'
+
+  // Frozen as issue 10 has it, as far as LibTorch alone can.
+  const int frozen = number(arguments, "frozen", 0);
+  const auto freeze = [&] {
+    for (int i = 0; i < frozen; ++i) {
+      const auto feature = net->features->children()[static_cast<std::size_t>(i)];
+      for (torch::Tensor& parameter : feature->parameters()) parameter.set_requires_grad(false);
+      feature->eval();
+    }
+  };
+  freeze();
+  group.attach(*net);
+  if (number(arguments, "local", 0) == 0)
+    if (!train::synchronize_batch_norm(*net, group).empty())
+      throw std::runtime_error("a batch norm was left");
+  std::vector<torch::Tensor> before;
+  for (int i = 0; i < frozen; ++i)
+    for (const torch::Tensor& tensor :
+         state_of(*net->features->children()[static_cast<std::size_t>(i)]))
+      before.push_back(tensor.clone());
+
+  torch::optim::SGD optimizer(net->parameters(), torch::optim::SGDOptions(0.1).momentum(0.9));
+  torch::Generator generator = at::detail::createCPUGenerator(7);
+  double seconds = 0;
+  std::int64_t pictures = 0;
+  for (int step = 0; step < steps; ++step) {
+    net->train();
+    freeze();
+    optimizer.zero_grad();
+    for (int part = 0; part < parts; ++part) {
+      const torch::Tensor x = torch::randn({batch, 3, side, side}, generator)
+                                  .to(type)
+                                  .contiguous(torch::MemoryFormat::ChannelsLast);
+      const torch::Tensor y = torch::randint(10, {batch}, generator, torch::kLong);
+      const auto start = std::chrono::steady_clock::now();
+      const auto [begin, end] = share(group, batch, uneven);
+      const torch::Tensor logits = net->forward(x.slice(0, begin, end));
+      // The mean over the whole batch, of which `attach` takes the mean over ranks.
+      const torch::Tensor loss =
+          torch::cross_entropy_loss(logits, y.slice(0, begin, end), {}, at::Reduction::Sum) *
+          (static_cast<double>(group.size()) / (batch * parts));
+      group.prepare_for_backward({loss}, part + 1 == parts);
+      loss.backward();
+      seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      pictures += end - begin;
+    }
+    optimizer.step();
+    if (number(arguments, "slow", 0) != 0) {
+      fmt::print("step {}\n", step);
+      std::fflush(stdout);
+    }
+  }
+  std::vector<torch::Tensor> state = state_of(*net);
+  for (const torch::Tensor& parameter : net->parameters())
+    if (parameter.grad().defined()) state.push_back(parameter.grad());
+  write(arguments.at("out"), state);
+  std::size_t k = 0;
+  for (int i = 0; i < frozen; ++i)
+    for (const torch::Tensor& tensor :
+         state_of(*net->features->children()[static_cast<std::size_t>(i)]))
+      if (!torch::equal(tensor, before[k++])) throw std::runtime_error("a frozen part moved");
+  if (frozen > 0)
+    for (const torch::Tensor& parameter : net->features->children()[0]->parameters())
+      if (parameter.grad().defined()) throw std::runtime_error("a frozen part has a gradient");
+  fmt::print("rank {} of {}: {:.1f} images/s\n", group.rank(), group.size(),
+             static_cast<double>(pictures) / seconds);
+}
+
+/// Each rank uses another of three layers, and none the last.
+void train_unused(train::Group& group, const Arguments& arguments) {
+  torch::manual_seed(1);
+  torch::nn::Linear first(4, 4), second(4, 4), never(4, 4);
+  torch::nn::Sequential all(first, second, never);
+  all->to(torch::kDouble);
+  group.attach(*all);
+  const torch::Tensor x = torch::arange(8, torch::kDouble).view({2, 4}) / 8;
+  for (int step = 0; step < 2; ++step) {
+    all->zero_grad();
+    torch::Tensor loss = torch::zeros({}, torch::kDouble);
+    for (int rank = 0; rank < 2; ++rank)
+      if (group.size() == 1 || group.rank() == rank)
+        loss = loss + (rank == 0 ? first : second)->forward(x).square().sum();
+    if (group.size() == 1) loss = loss / 2;
+    group.prepare_for_backward({loss}, true);
+    loss.backward();
+  }
+  if (never->weight.grad().defined() && never->weight.grad().abs().max().item<double>() != 0)
+    throw std::runtime_error("a parameter that nobody uses has a gradient");
+  write(arguments.at("out"), {first->weight.grad(), first->bias.grad(), second->weight.grad(),
+                              second->bias.grad()});
+}
+
+/// all_reduce and broadcast of tensors of any type and layout.
+void exchange(train::Group& group, const Arguments&) {
+  const int n = group.size();
+  const auto expect = [](bool ok, const char* what) {
+    if (!ok) throw std::runtime_error(what);
+  };
+  for (const auto type : {torch::kFloat, torch::kDouble, torch::kLong, torch::kBFloat16}) {
+    torch::Tensor whole = torch::arange(24, torch::kDouble).view({2, 3, 4}).to(type);
+    const torch::Tensor start = whole.clone();
+    torch::Tensor part = whole.transpose(0, 2).slice(0, 1, 3);  // lies in pieces
+    group.all_reduce(part);
+    torch::Tensor sum = start.clone();
+    sum.transpose(0, 2).slice(0, 1, 3).mul_(n);
+    expect(torch::equal(whole, sum), "all_reduce");
+    torch::Tensor mine = torch::full({3, 2}, group.rank() + 5, type).t();
+    group.broadcast(mine);
+    expect(torch::equal(mine, torch::full({2, 3}, 5, type)), "broadcast");
+  }
+  group.barrier();
+}
+
+/// The ranks have different networks.
+void differ(train::Group& group, const Arguments&) {
+  torch::nn::Linear layer(4, 4 + group.rank());
+  group.attach(*layer);
+}
+
+/// Trains until it is stopped.
+void train_on(train::Group& group, Arguments arguments) {
+  arguments.insert({"steps", "100000"});
+  arguments.insert({"slow", "1"});
+  train_shares<TinyArch>(group, arguments);
+}
+
+/// Waits, without gradients, for a rank that never comes.
+void wait_in_vain(train::Group& group, const Arguments&) {
+  fmt::print("step 0\n");
+  std::fflush(stdout);
+  if (group.rank() != 0)
+    for (;;) ::pause();
+  group.barrier();
+}
+
+int run(const std::string& name, const Arguments& arguments) {
+  train::GroupOptions options;
+  options.join_timeout = std::chrono::milliseconds(number(arguments, "join_ms", 60000));
+  options.timeout = std::chrono::milliseconds(number(arguments, "timeout_ms", 25000));
+  options.find_unused_parameters = number(arguments, "find_unused", 0) != 0;
+  const std::unique_ptr<train::Group> group = train::join_group(options);
+  const std::map<std::string, std::function<void(train::Group&, const Arguments&)>> cases{
+      {"tiny", train_shares<TinyArch>}, {"small", train_shares<SmallWithoutDropout>},
+      {"unused", train_unused},         {"exchange", exchange},
+      {"differ", differ},               {"on", train_on},
+      {"wait", wait_in_vain},
+  };
+  cases.at(name)(*group, arguments);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  at::set_num_threads(1);
+  Arguments arguments;
+  for (int i = 2; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const std::size_t equals = argument.find('=');
+    arguments[argument.substr(0, equals)] = argument.substr(equals + 1);
+  }
+  try {
+    return run(argc > 1 ? argv[1] : "exchange", arguments);
+  } catch (const c10::Error& error) {
+    fmt::print(stderr, "{}\n", error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+  }
+  return 1;
+}
