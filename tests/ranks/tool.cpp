@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <unistd.h>
@@ -63,7 +64,8 @@ std::array<std::int64_t, 2> share(const train::Group& group, std::int64_t count,
 void write(const std::string& path, const std::vector<torch::Tensor>& tensors) {
   std::ofstream file(path, std::ios::binary);
   for (const torch::Tensor& tensor : tensors) {
-    const torch::Tensor values = tensor.to(torch::kDouble).contiguous();
+    const torch::Tensor values = torch::cat({torch::full({1}, tensor.numel(), torch::kDouble),
+                                             tensor.to(torch::kDouble).flatten()});
     file.write(static_cast<const char*>(values.data_ptr()),
                static_cast<std::streamsize>(values.nbytes()));
   }
@@ -180,12 +182,134 @@ void train_unused(train::Group& group, const Arguments& arguments) {
                               second->bias.grad()});
 }
 
+void expect(bool ok, const std::string& what) {
+  if (!ok) throw std::runtime_error(what);
+}
+
+/// Largest difference in parts of the largest value.
+double difference(const torch::Tensor& ours, const torch::Tensor& theirs) {
+  expect(ours.sizes() == theirs.sizes() && ours.scalar_type() == theirs.scalar_type(), "kind");
+  if (ours.numel() == 0) return 0;
+  const torch::Tensor truth = theirs.detach().to(torch::kDouble);
+  return ((ours.detach().to(torch::kDouble) - truth).abs().max() / truth.abs().max())
+      .item<double>();
+}
+
+struct NormCase {
+  torch::ScalarType type = torch::kDouble;
+  torch::MemoryFormat format = torch::MemoryFormat::ChannelsLast;
+  bool affine = true;
+  bool tracking = true;
+  c10::optional<double> momentum = 0.1;
+  double limit = 1e-12;
+  bool uneven = false;
+};
+
+/// One layer on shares of a batch, against LibTorch's own on the whole.
+void compare_norm(train::Group& group, const NormCase& c, const std::string& name) {
+  torch::manual_seed(3);
+  const auto options = torch::nn::BatchNorm2dOptions(20)
+                           .affine(c.affine)
+                           .track_running_stats(c.tracking)
+                           .momentum(c.momentum);
+  torch::nn::BatchNorm2d ours(options), theirs(options);
+  const auto wide = c.type == torch::kBFloat16 ? torch::kFloat : c.type;
+  for (auto* norm : {&ours, &theirs})
+    for (torch::Tensor& tensor : state_of(**norm))
+      if (tensor.defined() && tensor.is_floating_point()) tensor.set_data(tensor.to(wide));
+  if (c.affine) {
+    const torch::NoGradGuard no_grad;
+    theirs->weight.uniform_(0.5, 2);
+    theirs->bias.uniform_(-1, 1);
+    ours->weight.copy_(theirs->weight);
+    ours->bias.copy_(theirs->bias);
+  }
+  for (int step = 0; step < 2; ++step) {
+    const auto [begin, end] = share(group, 7, c.uneven);
+    const torch::Tensor x = (torch::randn({7, 20, 5, 3}) * 2 + 3).to(c.type).contiguous(c.format);
+    const torch::Tensor dy = torch::randn({7, 20, 5, 3}).to(c.type);
+    torch::Tensor whole = x.clone().requires_grad_();
+    torch::Tensor part = x.slice(0, begin, end).clone().requires_grad_();
+    const torch::Tensor truth = theirs->forward(whole);
+    const torch::Tensor y = train::sync_batch_norm(*ours, part, group);
+    expect(y.numel() == 0 || y.is_contiguous(c.format), name + ": memory format");
+    expect(difference(y, truth.slice(0, begin, end)) < c.limit, name + ": y");
+    truth.backward(dy);
+    y.backward(dy.slice(0, begin, end));  // NCHW
+    expect(difference(part.grad(), whole.grad().slice(0, begin, end)) < c.limit, name + ": dx");
+    if (c.affine)
+      for (const auto& [mine, other] : {std::pair(ours->weight, theirs->weight),
+                                        std::pair(ours->bias, theirs->bias)}) {
+        torch::Tensor sum = mine.grad().clone();
+        group.all_reduce(sum);
+        expect(difference(sum, other.grad()) < c.limit, name + ": parameters");
+        mine.mutable_grad().zero_();
+        other.mutable_grad().zero_();
+      }
+  }
+  if (c.tracking) {
+    expect(difference(ours->running_mean, theirs->running_mean) < c.limit, name + ": mean");
+    expect(difference(ours->running_var, theirs->running_var) < c.limit, name + ": variance");
+    expect(torch::equal(ours->num_batches_tracked, theirs->num_batches_tracked), name + ": count");
+  }
+  ours->eval(), theirs->eval();
+  const torch::Tensor x = torch::randn({2, 20, 3, 3}).to(c.type);
+  if (c.tracking)
+    expect(difference(train::sync_batch_norm(*ours, x, group), theirs->forward(x)) < c.limit,
+           name + ": eval");
+}
+
+template <class Call>
+std::string error_of(Call call) {
+  try {
+    call();
+  } catch (const c10::Error& error) {
+    return error.what_without_backtrace();
+  }
+  return "";
+}
+
+void norms(train::Group& group, const Arguments&) {
+  compare_norm(group, {}, "double");
+  compare_norm(group, {.format = torch::MemoryFormat::Contiguous}, "contiguous");
+  compare_norm(group, {.type = torch::kFloat, .limit = 1e-5}, "float");
+  compare_norm(group, {.type = torch::kBFloat16, .limit = 2e-2}, "bfloat16");
+  compare_norm(group, {.affine = false}, "not affine");
+  compare_norm(group, {.tracking = false}, "not tracking");
+  compare_norm(group, {.momentum = c10::nullopt}, "cumulative");
+  compare_norm(group, {.uneven = true}, "uneven");
+
+  if (group.size() == 1) return;
+  torch::nn::BatchNorm2d norm(4);
+  const torch::Tensor x = torch::ones({group.rank() == 0 ? 1 : 0, 4, 1, 1});
+  expect(error_of([&] { train::sync_batch_norm(*norm, x, group); })
+                 .find("more than one value per channel, and got 1") != std::string::npos,
+         "one value");
+  expect(error_of([&] { train::sync_batch_norm(*norm, x.view({-1, 4}), group); })
+                 .find("takes (N, 4, H, W), but x has shape [") != std::string::npos,
+         "no picture");
+
+  // What is given to layers, kept by their clones, and taken back.
+  mnv3::MobileNetV3<TinyArch> net;
+  torch::nn::Sequential whole(net, torch::nn::BatchNorm2d(4));
+  expect(train::synchronize_batch_norm(*whole, group) == std::vector<std::string>{"1"}, "left");
+  const auto set = [](torch::nn::Module& module) {
+    int count = 0;
+    for (const auto& part : module.modules(false))
+      if (auto* layer = part->as<mnv3::Conv2dNormActivationImpl>()) count += layer->batch_norm != nullptr;
+    return count;
+  };
+  const int layers = set(*net);
+  expect(layers > 10, "set");
+  expect(set(*net.clone()) == layers, "clone");
+  train::Group alone;
+  train::synchronize_batch_norm(*whole, alone);
+  expect(set(*net) == 0, "taken back");
+}
+
 /// all_reduce and broadcast of tensors of any type and layout.
 void exchange(train::Group& group, const Arguments&) {
   const int n = group.size();
-  const auto expect = [](bool ok, const char* what) {
-    if (!ok) throw std::runtime_error(what);
-  };
   for (const auto type : {torch::kFloat, torch::kDouble, torch::kLong, torch::kBFloat16}) {
     torch::Tensor whole = torch::arange(24, torch::kDouble).view({2, 3, 4}).to(type);
     const torch::Tensor start = whole.clone();
@@ -233,7 +357,7 @@ int run(const std::string& name, const Arguments& arguments) {
       {"tiny", train_shares<TinyArch>}, {"small", train_shares<SmallWithoutDropout>},
       {"unused", train_unused},         {"exchange", exchange},
       {"differ", differ},               {"on", train_on},
-      {"wait", wait_in_vain},
+      {"wait", wait_in_vain},           {"norm", norms},
   };
   cases.at(name)(*group, arguments);
   return 0;

@@ -173,33 +173,46 @@ class DistributedGroup final : public Group {
   ///         parameters' type.
   void attach(torch::nn::Module& module) override {
     reducer_.reset();
-    std::vector<torch::Tensor> trainable;
-    std::unordered_map<std::size_t, std::string> names;
+    trainable_.clear();
     for (const auto& parameter : module.named_parameters()) {
       if (!parameter.value().requires_grad()) continue;
-      names.emplace(trainable.size(), parameter.key());
-      trainable.push_back(parameter.value());
-      TORCH_CHECK(backend_ != Backend::gloo || trainable.back().scalar_type() != torch::kBFloat16,
-                  "mnv3: Gloo cannot average the gradients of ", parameter.key(),
-                  ", which is in bfloat16. Keep parameters in float, and train under autocast");
+      TORCH_CHECK(
+          backend_ != Backend::gloo || parameter.value().scalar_type() != torch::kBFloat16,
+          "mnv3: Gloo cannot average the gradients of ", parameter.key(),
+          ", which is in bfloat16. Keep parameters in float, and train under autocast");
+      trainable_.emplace_back(parameter.key(), parameter.value());
     }
     send_state(module);
-    if (!trainable.empty()) reducer_ = make_reducer(std::move(trainable), std::move(names));
+    if (!trainable_.empty()) reducer_ = make_reducer();
   }
 
   void prepare_for_backward(const std::vector<torch::Tensor>& outputs, bool synchronize) override {
     if (!synchronize || reducer_ == nullptr) return;  // the reducer then lets gradients be
-    detail::keeping_contact(place_, "preparing to average gradients", [&] {
-      reducer_->rebuild_buckets();  // once, when it has seen in which order gradients come
-      reducer_->prepare_for_backward(options_.find_unused_parameters ? outputs
-                                                                     : std::vector<torch::Tensor>{});
-    });
+    try {
+      detail::keeping_contact(place_, "preparing to average gradients", [&] {
+        reducer_->rebuild_buckets();  // once, when it has seen in which order gradients come
+        reducer_->prepare_for_backward(outputs);
+      });
+    } catch (const c10::Error& error) {
+      TORCH_CHECK(false, "mnv3: gradients cannot be averaged", without_gradient(),
+                  ". Freeze what is not used before `attach`, or set "
+                  "GroupOptions::find_unused_parameters. LibTorch says: ",
+                  detail::reason_of(error));
+    }
   }
 
  private:
   template <class Start>
   void wait(std::string_view doing, Start start) {
     detail::keeping_contact(place_, doing, [&] { start()->wait(); });
+  }
+
+  /// What to say of the trainable parameters that have never had a gradient.
+  std::string without_gradient() const {
+    std::string names;
+    for (const auto& [name, parameter] : trainable_)
+      if (!parameter.grad().defined()) names += (names.empty() ? ": no output has used " : ", ") + name;
+    return names;
   }
 
   void send_state(torch::nn::Module& module) {
@@ -209,16 +222,26 @@ class DistributedGroup final : public Group {
         if (tensor.defined()) state.push_back(tensor.detach());
     if (state.empty()) return;
     constexpr std::size_t buffer_bytes = 250U * 1024U * 1024U;  // as in Python
-    detail::keeping_contact(place_, "comparing networks", [&] {
-      c10d::verify_params_across_processes(calls_, state, {});
-    });
+    try {
+      detail::keeping_contact(place_, "comparing networks", [&] {
+        c10d::verify_params_across_processes(calls_, state, {});
+      });
+    } catch (const c10::Error& error) {
+      TORCH_CHECK(false, "mnv3: the ranks do not have the same network: ",
+                  detail::reason_of(error), " (params: first parameters, then buffers)");
+    }
     detail::keeping_contact(place_, "sending the network", [&] {
       c10d::broadcast_coalesced(calls_, state, buffer_bytes);
     });
   }
 
-  std::unique_ptr<c10d::Reducer> make_reducer(
-      std::vector<torch::Tensor> trainable, std::unordered_map<std::size_t, std::string> names) {
+  std::unique_ptr<c10d::Reducer> make_reducer() const {
+    std::vector<torch::Tensor> trainable;
+    std::unordered_map<std::size_t, std::string> names;
+    for (const auto& [name, parameter] : trainable_) {
+      names.emplace(trainable.size(), name);
+      trainable.push_back(parameter);
+    }
     const std::vector<bool> sparse(trainable.size(), false);
     // The first buckets: all in one, until it is known in which order gradients come. With unused
     // parameters that may change from step to step, so it is the parameters' own, from the end.
@@ -244,6 +267,7 @@ class DistributedGroup final : public Group {
   c10::intrusive_ptr<c10d::Store> store_;
   c10::intrusive_ptr<c10d::ProcessGroup> calls_;
   c10::intrusive_ptr<c10d::ProcessGroup> gradients_;
+  std::vector<std::pair<std::string, torch::Tensor>> trainable_;
   std::unique_ptr<c10d::Reducer> reducer_;
 };
 
