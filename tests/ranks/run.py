@@ -33,51 +33,58 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def environment(**variables):
+def environment(variables):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHERS)}
-    return kept | {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"} | {
-        name: str(value) for name, value in variables.items()}
+    return kept | {name: str(value) for name, value in variables.items()}
+
+
+def torchrun(rank, size, port):
+    return {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port}
+
+
+def mpirun(rank, size, port):
+    return {"OMPI_COMM_WORLD_RANK": rank, "OMPI_COMM_WORLD_SIZE": size,
+            "OMPI_COMM_WORLD_LOCAL_RANK": rank, "OMPI_COMM_WORLD_LOCAL_SIZE": size,
+            "MASTER_PORT": port}
 
 
 class Ranks:
-    """`size` processes of one case. Whatever is left of them ends with the `with`."""
+    """Processes that run the same cases. Whatever is left of them ends with the `with`."""
 
-    def __init__(self, arguments, size, case, port=None, only=None, **options):
-        self.out = [arguments.work / f"{case}_{size}_{rank}" for rank in range(size)]
+    def __init__(self, arguments, size, *cases, ranks=None, port=None, launcher=torchrun):
         port = port or free_port()
-        self.processes = {
-            rank: subprocess.Popen(
-                [arguments.tool, case, f"out={self.out[rank]}"]
-                + [f"{name}={value}" for name, value in options.items()],
-                env=environment(**({} if size == 1 else {
-                    "RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank,
-                    "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port})),
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            for rank in (range(size) if only is None else only)}
+        self.processes = []
+        for rank in range(size) if ranks is None else ranks:
+            words = " + ".join(case.replace("RANK", str(rank)) for case in cases).split()
+            variables = launcher(rank, size, port) if size > 1 else {}
+            self.processes.append(subprocess.Popen(
+                [arguments.tool, *words], env=environment(variables), cwd=arguments.work,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for process in self.processes.values():
+        for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGCONT)
             process.kill()
             process.communicate()
 
     def finish(self):
-        for rank, process in self.processes.items():
+        for rank, process in enumerate(self.processes):
             output, errors = process.communicate(timeout=LIMIT)
             expect(process.returncode == 0, f"rank {rank} ended with {process.returncode}:", errors)
-            self.output = output
-            if "images/s" in output:
-                print("   ", output.strip().splitlines()[-1])
+            print("".join(f"    {line}\n" for line in output.splitlines()), end="")
 
-    def fail(self, rank):
-        _, errors = self.processes[rank].communicate(timeout=LIMIT)
-        expect(self.processes[rank].returncode == 1,
-               f"rank {rank} ended with {self.processes[rank].returncode}:", errors)
-        return errors.strip()
+    def error(self, i):
+        """What process `i` says. LibTorch's log may be there, too."""
+        _, errors = self.processes[i].communicate(timeout=LIMIT)
+        expect(self.processes[i].returncode == 1, "ended with", self.processes[i].returncode, errors)
+        ours = [line for line in errors.splitlines() if line.startswith("mnv3: ")]
+        expect(len(ours) == 1, "not one message:", errors)
+        return ours[0]
 
 
 def read(path):
@@ -93,142 +100,108 @@ def read(path):
     return tensors
 
 
-def train(arguments, size, case, **options):
-    """What each rank has at the end: parameters, buffers and gradients."""
-    with Ranks(arguments, size, case, **options) as ranks:
-        ranks.finish()
-        return [read(path) for path in ranks.out]
+def difference(ours, theirs, least=1e-9):
+    """The largest difference in a tensor, in parts of the tensor's largest value.
 
-
-def difference(ours, theirs):
-    """The largest difference in a tensor, in parts of the tensor's largest value."""
+    Below `least` there are only the gradients that are 0 but for rounding: those of biases whose
+    channels the next batch norm centres."""
     expect([len(x) for x in ours] == [len(x) for x in theirs], "different tensors")
-    return max(max(abs(a - b) for a, b in zip(x, y)) / (max(map(abs, y)) or 1.0)
+    return max(max(abs(a - b) for a, b in zip(x, y)) / max(max(map(abs, y)), least)
                for x, y in zip(ours, theirs))
 
 
-def close(arguments, size, case, alone=None, limit=1e-6, **options):
-    truth, = train(arguments, 1, case, **(options if alone is None else alone))
-    ranks = train(arguments, size, case, **options)
-    worst = max(difference(ours, truth) for ours in ranks)
-    print(f"    {size} ranks against 1 process: {worst:.1e}")
-    expect(worst <= limit, "the ranks differ from one process by", worst)
-    return ranks
-
-
-def same_gradients(arguments):
-    for size in 2, 4:
-        ranks = close(arguments, size, "tiny")
-        expect(all(rank == ranks[0] for rank in ranks), "the ranks differ from each other")
-
-
-def same_gradients_small(arguments):
-    close(arguments, 2, "small", side=64, batch=8, steps=2)
-
-
-def same_gradients_float(arguments):
-    close(arguments, 2, "tiny", steps=1, float=1, limit=1e-4)
-
-
-def shares_of_different_sizes(arguments):
-    close(arguments, 2, "tiny", uneven=1)
-    close(arguments, 4, "tiny", uneven=1, batch=10)  # rank 0 has nothing at all
-
-
-def accumulation(arguments):
-    close(arguments, 2, "tiny", parts=3)
-
-
-def local_batch_norm(arguments):
-    truth, = train(arguments, 1, "tiny")
-    first, second = train(arguments, 2, "tiny", local=1)
-    expect(difference(first, truth) > 1e-3, "local batch norm equals the synchronised one")
-    expect(first != second, "local running statistics are equal")
-
-
-def frozen(arguments):
-    for rank in close(arguments, 2, "tiny", frozen=3, steps=5):
-        expect(rank, "nothing")
-    train(arguments, 2, "tiny", frozen=3, steps=100, batch=4, side=16)
+def training(arguments):
+    # By name: what ranks do, and what one process does for the same result, if that differs.
+    cases = {
+        "plain": ("tiny", None),
+        "uneven": ("tiny uneven=1 batch=10", "tiny batch=10"),  # with 4, rank 0 has no picture
+        "accumulated": ("tiny parts=3", None),
+        "frozen": ("tiny frozen=3 steps=100 batch=4 side=16", None),
+        "float": ("tiny float=1 steps=1", None),
+        "small": ("small side=64 batch=8 steps=2", None),
+    }
+    alone = [f"{one or many} out={name}_0_1" for name, (many, one) in cases.items()]
+    with Ranks(arguments, 1, *alone, "norm", "exchange") as ranks:
+        ranks.finish()
+    for size, names in (2, list(cases)), (4, ["plain", "uneven"]):
+        together = [f"{cases[name][0]} out={name}_RANK_{size}" for name in names]
+        with Ranks(arguments, size, *together, f"tiny local=1 out=local_RANK_{size}", "norm",
+                   "exchange") as ranks:
+            ranks.finish()
+        for name in names:
+            truth = read(arguments.work / f"{name}_0_1")
+            ours = [read(arguments.work / f"{name}_{rank}_{size}") for rank in range(size)]
+            limit, least = (1e-3, 1e-3) if name == "float" else (1e-6, 1e-9)
+            worst = max(difference(rank, truth, least) for rank in ours)
+            print(f"    {name}: {size} ranks differ from 1 process by {worst:.1e}")
+            expect(worst <= limit, name, "differs by", worst)
+            expect(all(rank == ours[0] for rank in ours), name, "differs between ranks")
+        ours = [read(arguments.work / f"local_{rank}_{size}") for rank in range(size)]
+        expect(difference(ours[0], read(arguments.work / "plain_0_1")) > 1e-3,
+               "local batch norm is the synchronised one")
+        expect(ours[0] != ours[1], "local running statistics are one rank's")
 
 
 def unused_parameters(arguments):
-    close(arguments, 2, "unused", find_unused=1)
-    with Ranks(arguments, 2, "unused") as ranks:
+    with Ranks(arguments, 1, "unused out=unused_0_1") as ranks:
+        ranks.finish()
+    with Ranks(arguments, 2, "unused find_unused=1 out=unused_RANK_2") as ranks:
+        ranks.finish()
+    for rank in 0, 1:
+        expect(difference(read(arguments.work / f"unused_{rank}_2"),
+                          read(arguments.work / "unused_0_1")) < 1e-12, "differs")
+    with Ranks(arguments, 2, "unused out=unused_RANK_2") as ranks:
         for rank in 0, 1:
-            errors = ranks.fail(rank)
-            expect(errors.startswith("mnv3: gradients cannot be averaged: no output has used ") and
-                   ("1.weight, 1.bias, 2.weight, 2.bias" if rank == 0 else
-                    "0.weight, 0.bias, 2.weight, 2.bias") in errors and
-                   "find_unused_parameters" in errors, errors)
-
-
-def norms(arguments):
-    for size in 1, 2, 3:
-        with Ranks(arguments, size, "norm") as ranks:
-            ranks.finish()
-
-
-def exchange(arguments):
-    for size in 1, 2, 3:
-        with Ranks(arguments, size, "exchange") as ranks:
-            ranks.finish()
+            error = ranks.error(rank)
+            expect("gradients cannot be averaged: no output has used "
+                   f"{1 - rank}.weight, {1 - rank}.bias, 2.weight, 2.bias. " in error and
+                   "GroupOptions::find_unused_parameters" in error, error)
 
 
 def different_networks(arguments):
     with Ranks(arguments, 2, "differ") as ranks:
-        errors = ranks.fail(1)
-        expect(errors.startswith("mnv3: the ranks do not have the same network") and
-               "[5, 4]" in errors, errors)
-        expect("lost contact" in ranks.fail(0), "rank 0 did not notice")
+        error = ranks.error(1)
+        expect("the ranks do not have the same network" in error and "[5, 4]" in error, error)
+        expect("lost contact" in ranks.error(0), "rank 0 did not notice")
 
 
-def wait_for_steps(ranks):
-    for process in ranks.processes.values():
-        if not process.stdout.readline().startswith("step"):
-            raise Failure("no step: " + process.stderr.read())
-
-
-def lost(arguments, size, victim, how, case="on", within=30, **options):
-    with Ranks(arguments, size, case, **options) as ranks:
-        wait_for_steps(ranks)
+def lost(arguments, size, victim, how, case, within):
+    with Ranks(arguments, size, case) as ranks:
+        for process in ranks.processes:
+            if not process.stdout.readline().startswith("step"):
+                raise Failure("no step: " + process.stderr.read())
         start = time.monotonic()
         ranks.processes[victim].send_signal(how)
-        for rank in range(size):
-            if rank == victim:
-                continue
-            errors = ranks.fail(rank)
+        for rank in set(range(size)) - {victim}:
+            error = ranks.error(rank)
             expect(time.monotonic() - start < within, "took", time.monotonic() - start, "s")
-            expect(errors.startswith(f"mnv3: rank {rank} of {size} lost contact with the others"),
-                   errors)
+            expect(error.startswith(f"mnv3: rank {rank} of {size} lost contact with the others")
+                   and "start all ranks again" in error, error)
         print(f"    {size} ranks, rank {victim} gets {how.name}: the others ended after "
-              f"{time.monotonic() - start:.1f} s\n      {errors}")
+              f"{time.monotonic() - start:.1f} s\n      {error}")
 
 
 def killed(arguments):
-    lost(arguments, 2, 0, signal.SIGKILL, within=10)
-    lost(arguments, 2, 1, signal.SIGKILL, within=10)
-    lost(arguments, 4, 2, signal.SIGKILL, within=10)
-    lost(arguments, 2, 1, signal.SIGKILL, case="wait", within=10)
+    lost(arguments, 2, 0, signal.SIGKILL, "on out=on_RANK_2", within=10)
+    lost(arguments, 4, 2, signal.SIGKILL, "on out=on_RANK_4", within=10)
+    lost(arguments, 2, 1, signal.SIGKILL, "on local=1 out=on_RANK_2", within=10)  # in `backward`
 
 
 def stopped(arguments):
-    lost(arguments, 4, 0, signal.SIGSTOP, timeout_ms=3000, within=10)
-    lost(arguments, 2, 1, signal.SIGSTOP, case="wait", timeout_ms=3000, within=10)
+    lost(arguments, 2, 1, signal.SIGSTOP, "wait timeout_ms=1500", within=10)
 
 
 def stopped_by_default(arguments):
-    lost(arguments, 2, 1, signal.SIGSTOP)
+    lost(arguments, 4, 0, signal.SIGSTOP, "on out=on_RANK_4", within=30)
 
 
 def nobody_joins(arguments):
-    port = free_port()
-    for rank, expected in (0, "only 1 of 2 ranks"), (1, "found no rank 0"):
+    for rank, expected in (0, "only 1 of 2 ranks have come to"), (1, "rank 1 of 2 found no rank 0 at"):
+        port = free_port()
         start = time.monotonic()
-        with Ranks(arguments, 2, "exchange", port=port, only=[rank], join_ms=1500) as ranks:
-            errors = ranks.fail(rank)
-        expect(errors.startswith("mnv3: ") and expected in errors and
-               f"127.0.0.1:{port} within 1.5 s" in errors, errors)
+        with Ranks(arguments, 2, "exchange join_ms=1500", ranks=[rank], port=port) as ranks:
+            error = ranks.error(0)
+        expect(f"mnv3: {expected} 127.0.0.1:{port} within 1.5 s" in error, error)
         expect(time.monotonic() - start < 10, "took", time.monotonic() - start, "s")
 
 
@@ -237,90 +210,58 @@ def port_in_use(arguments):
         other.bind(("0.0.0.0", 0))
         other.listen()
         port = other.getsockname()[1]
-        with Ranks(arguments, 2, "exchange", port=port, only=[0], join_ms=1500) as ranks:
-            errors = ranks.fail(0)
-    expect(errors.startswith(f"mnv3: rank 0 of 2 cannot wait for the others at 127.0.0.1:{port}")
-           and "MASTER_PORT" in errors, errors)
+        with Ranks(arguments, 2, "exchange", ranks=[0], port=port) as ranks:
+            error = ranks.error(0)
+    expect(f"mnv3: rank 0 of 2 cannot wait for the others at 127.0.0.1:{port}: " in error and
+           "in MASTER_PORT" in error, error)
 
 
-def wrong_numbers(arguments):
+def two_runs_in_one_place(arguments):
     port = free_port()
-    with Ranks(arguments, 3, "exchange", port=port, only=[0, 1], join_ms=3000) as ranks:
-        time.sleep(1)
-        with Ranks(arguments, 3, "exchange", port=port, only=[1], join_ms=3000) as twice:
-            expect(f"there is a rank 1 at 127.0.0.1:{port} already" in twice.fail(1), "twice")
-        with Ranks(arguments, 4, "exchange", port=port, only=[2], join_ms=3000) as other:
-            errors = other.fail(2)
-            expect("rank 2 is to be one of 4, and another rank" in errors and
-                   "one of 3" in errors, errors)
-        expect("only 2 of 3 ranks" in ranks.fail(0), "count")
+    with Ranks(arguments, 3, "exchange join_ms=6000", ranks=[0, 1, 1], port=port) as ranks:
+        errors = " ".join(ranks.error(i) for i in range(3))
+    expect(errors.count(f"there is a rank 1 at 127.0.0.1:{port} already") == 1 and
+           "only 2 of 3 ranks" in errors, errors)
+    with (Ranks(arguments, 3, "exchange join_ms=6000", ranks=[0], port=port) as three,
+          Ranks(arguments, 4, "exchange join_ms=6000", ranks=[1], port=port) as four):
+        errors = three.error(0) + four.error(0)
+    expect("All ranks need the same number of ranks" in errors, errors)
 
 
 def variables(arguments):
-    def start(**variables):
-        return subprocess.run([arguments.tool, "exchange", "join_ms=1000"],
-                              env=environment(**variables), capture_output=True, text=True,
-                              timeout=LIMIT)
-
-    for variables, expected in (
-            ({"RANK": "x", "WORLD_SIZE": 2}, 'RANK is "x" and must be a whole number from 0 to 1'),
-            ({"RANK": 2, "WORLD_SIZE": 2}, 'RANK is "2" and must be a whole number from 0 to 1'),
-            ({"RANK": -1, "WORLD_SIZE": 2}, 'RANK is "-1"'),
-            ({"RANK": "", "WORLD_SIZE": 2}, 'RANK is ""'),
-            ({"RANK": 0, "WORLD_SIZE": 0}, 'WORLD_SIZE is "0" and must be'),
-            ({"RANK": 0}, "RANK is set and WORLD_SIZE is not"),
-            ({"WORLD_SIZE": 2}, "WORLD_SIZE is set and RANK is not"),
-            ({"RANK": 0, "WORLD_SIZE": 2, "MASTER_PORT": 70000}, 'MASTER_PORT is "70000"'),
-            ({"RANK": 0, "WORLD_SIZE": 2, "MASTER_PORT": "1x"}, 'MASTER_PORT is "1x"'),
-            ({"RANK": 0, "WORLD_SIZE": 2, "LOCAL_RANK": 2}, 'LOCAL_RANK is "2"'),
-            ({"OMPI_COMM_WORLD_RANK": 9, "OMPI_COMM_WORLD_SIZE": 4}, "OMPI_COMM_WORLD_RANK is"),
-            ({"OMPI_COMM_WORLD_RANK": 0, "OMPI_COMM_WORLD_SIZE": 4,
-              "OMPI_COMM_WORLD_LOCAL_SIZE": 2}, "MASTER_ADDR"),
-            ({"PMI_RANK": 5, "PMI_SIZE": 4}, "PMI_RANK is"),
-            ({"MV2_COMM_WORLD_RANK": 5, "MV2_COMM_WORLD_SIZE": 4}, "MV2_COMM_WORLD_RANK is"),
-            ({"SLURM_PROCID": 5, "SLURM_STEP_NUM_TASKS": 4}, "SLURM_PROCID is")):
-        done = start(**variables)
-        expect(done.returncode == 1 and done.stderr.startswith("mnv3: ") and
-               expected in done.stderr, variables, done.returncode, done.stderr)
-    # Alone: nobody started it, or a launcher did with one process, or a batch script of Slurm.
-    for variables in {}, {"RANK": 0, "WORLD_SIZE": 1}, {"SLURM_PROCID": 0, "SLURM_NTASKS": 4}:
-        done = start(**variables)
-        expect(done.returncode == 0, variables, done.stderr)
-    # Started as MPI starts them.
-    port = free_port()
-    both = [subprocess.Popen([arguments.tool, "exchange"], env=environment(
-        OMPI_COMM_WORLD_RANK=rank, OMPI_COMM_WORLD_SIZE=2, OMPI_COMM_WORLD_LOCAL_RANK=rank,
-        OMPI_COMM_WORLD_LOCAL_SIZE=2, MASTER_PORT=port)) for rank in (0, 1)]
-    expect([process.wait(LIMIT) for process in both] == [0, 0], "MPI's variables")
+    with Ranks(arguments, 2, "exchange", launcher=mpirun) as ranks:
+        ranks.finish()
+    with Ranks(arguments, 2, "exchange", ranks=[2]) as ranks:
+        error = ranks.error(0)
+        expect('RANK is "2" and must be a whole number from 0 to 1' in error, error)
 
 
-CASES = [same_gradients, same_gradients_small, same_gradients_float, shares_of_different_sizes,
-         accumulation, local_batch_norm, frozen, unused_parameters, norms, exchange, different_networks,
-         killed, stopped, nobody_joins, port_in_use, wrong_numbers, variables]
+CASES = [training, unused_parameters, different_networks, killed, stopped, nobody_joins,
+         port_in_use, two_runs_in_one_place, variables]
 LONG = [stopped_by_default]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tool", required=True)
+    parser.add_argument("--tool", required=True, type=lambda path: pathlib.Path(path).resolve())
     parser.add_argument("--work", required=True, type=pathlib.Path)
     parser.add_argument("--long", action="store_true", help="also what takes half a minute")
     parser.add_argument("cases", nargs="*", help="names of cases; all if none is given")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    failed = 0
+    failed = False
     for case in CASES + (LONG if arguments.long else []):
         if arguments.cases and case.__name__ not in arguments.cases:
             continue
         start = time.monotonic()
+        verdict = "ok"
         try:
             case(arguments)
-            verdict = "ok"
         except (Failure, subprocess.TimeoutExpired) as failure:
-            failed += 1
+            failed = True
             verdict = f"FAILED: {failure}"
         print(f"{case.__name__}: {verdict} ({time.monotonic() - start:.1f} s)", flush=True)
-    sys.exit(failed != 0)
+    sys.exit(failed)
 
 
 main()

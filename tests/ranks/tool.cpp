@@ -23,7 +23,7 @@
 #include <mnv3/mnv3.hpp>
 #include <mnv3/train/distributed.hpp>
 
-// One rank: tool CASE [name=value...]. What it has trained goes into `out`, for run.py to compare.
+// One rank: tool CASE [name=value...] [+ CASE ...]. What it has trained goes into `out`, for run.py to compare.
 
 namespace {
 
@@ -64,8 +64,8 @@ std::array<std::int64_t, 2> share(const train::Group& group, std::int64_t count,
 void write(const std::string& path, const std::vector<torch::Tensor>& tensors) {
   std::ofstream file(path, std::ios::binary);
   for (const torch::Tensor& tensor : tensors) {
-    const torch::Tensor values = torch::cat({torch::full({1}, tensor.numel(), torch::kDouble),
-                                             tensor.to(torch::kDouble).flatten()});
+    const torch::Tensor values = torch::cat(
+        {torch::full({1}, tensor.numel(), torch::kDouble), tensor.to(torch::kDouble).flatten()});
     file.write(static_cast<const char*>(values.data_ptr()),
                static_cast<std::streamsize>(values.nbytes()));
   }
@@ -154,8 +154,9 @@ void train_shares(train::Group& group, const Arguments& arguments) {
   if (frozen > 0)
     for (const torch::Tensor& parameter : net->features->children()[0]->parameters())
       if (parameter.grad().defined()) throw std::runtime_error("a frozen part has a gradient");
-  fmt::print("rank {} of {}: {:.1f} images/s\n", group.rank(), group.size(),
-             static_cast<double>(pictures) / seconds);
+  if (arguments.at("out").starts_with("small"))
+    fmt::print("rank {} of {}: {:.1f} images/s of {} x {}\n", group.rank(), group.size(),
+               static_cast<double>(pictures) / seconds, side, side);
 }
 
 /// Each rank uses another of three layers, and none the last.
@@ -178,8 +179,8 @@ void train_unused(train::Group& group, const Arguments& arguments) {
   }
   if (never->weight.grad().defined() && never->weight.grad().abs().max().item<double>() != 0)
     throw std::runtime_error("a parameter that nobody uses has a gradient");
-  write(arguments.at("out"), {first->weight.grad(), first->bias.grad(), second->weight.grad(),
-                              second->bias.grad()});
+  write(arguments.at("out"),
+        {first->weight.grad(), first->bias.grad(), second->weight.grad(), second->bias.grad()});
 }
 
 void expect(bool ok, const std::string& what) {
@@ -238,8 +239,8 @@ void compare_norm(train::Group& group, const NormCase& c, const std::string& nam
     y.backward(dy.slice(0, begin, end));  // NCHW
     expect(difference(part.grad(), whole.grad().slice(0, begin, end)) < c.limit, name + ": dx");
     if (c.affine)
-      for (const auto& [mine, other] : {std::pair(ours->weight, theirs->weight),
-                                        std::pair(ours->bias, theirs->bias)}) {
+      for (const auto& [mine, other] :
+           {std::pair(ours->weight, theirs->weight), std::pair(ours->bias, theirs->bias)}) {
         torch::Tensor sum = mine.grad().clone();
         group.all_reduce(sum);
         expect(difference(sum, other.grad()) < c.limit, name + ": parameters");
@@ -282,11 +283,13 @@ void norms(train::Group& group, const Arguments&) {
   if (group.size() == 1) return;
   torch::nn::BatchNorm2d norm(4);
   const torch::Tensor x = torch::ones({group.rank() == 0 ? 1 : 0, 4, 1, 1});
-  expect(error_of([&] { train::sync_batch_norm(*norm, x, group); })
-                 .find("more than one value per channel, and got 1") != std::string::npos,
+  expect(error_of([&] {
+           train::sync_batch_norm(*norm, x, group);
+         }).find("more than one value per channel, and got 1") != std::string::npos,
          "one value");
-  expect(error_of([&] { train::sync_batch_norm(*norm, x.view({-1, 4}), group); })
-                 .find("takes (N, 4, H, W), but x has shape [") != std::string::npos,
+  expect(error_of([&] {
+           train::sync_batch_norm(*norm, x.view({-1, 4}), group);
+         }).find("takes (N, 4, H, W), but x has shape [") != std::string::npos,
          "no picture");
 
   // What is given to layers, kept by their clones, and taken back.
@@ -296,7 +299,8 @@ void norms(train::Group& group, const Arguments&) {
   const auto set = [](torch::nn::Module& module) {
     int count = 0;
     for (const auto& part : module.modules(false))
-      if (auto* layer = part->as<mnv3::Conv2dNormActivationImpl>()) count += layer->batch_norm != nullptr;
+      if (auto* layer = part->as<mnv3::Conv2dNormActivationImpl>())
+        count += layer->batch_norm != nullptr;
     return count;
   };
   const int layers = set(*net);
@@ -347,34 +351,50 @@ void wait_in_vain(train::Group& group, const Arguments&) {
   group.barrier();
 }
 
-int run(const std::string& name, const Arguments& arguments) {
+using Case = std::pair<std::string, Arguments>;
+
+/// CASE name=value... + CASE name=value...
+std::vector<Case> read_cases(const std::vector<std::string>& words) {
+  std::vector<Case> cases(1);
+  for (const std::string& word : words) {
+    const std::size_t equals = word.find('=');
+    if (word == "+")
+      cases.emplace_back();
+    else if (equals == std::string::npos)
+      cases.back().first = word;
+    else
+      cases.back().second[word.substr(0, equals)] = word.substr(equals + 1);
+  }
+  return cases;
+}
+
+void run(const std::vector<Case>& cases) {
+  const Arguments& first = cases.front().second;
   train::GroupOptions options;
-  options.join_timeout = std::chrono::milliseconds(number(arguments, "join_ms", 60000));
-  options.timeout = std::chrono::milliseconds(number(arguments, "timeout_ms", 25000));
-  options.find_unused_parameters = number(arguments, "find_unused", 0) != 0;
+  options.join_timeout = std::chrono::milliseconds(number(first, "join_ms", 60000));
+  options.timeout = std::chrono::milliseconds(number(first, "timeout_ms", 25000));
+  options.find_unused_parameters = number(first, "find_unused", 0) != 0;
   const std::unique_ptr<train::Group> group = train::join_group(options);
-  const std::map<std::string, std::function<void(train::Group&, const Arguments&)>> cases{
-      {"tiny", train_shares<TinyArch>}, {"small", train_shares<SmallWithoutDropout>},
-      {"unused", train_unused},         {"exchange", exchange},
-      {"differ", differ},               {"on", train_on},
-      {"wait", wait_in_vain},           {"norm", norms},
+  const std::map<std::string, std::function<void(train::Group&, const Arguments&)>> known{
+      {"tiny", train_shares<TinyArch>},
+      {"small", train_shares<SmallWithoutDropout>},
+      {"unused", train_unused},
+      {"exchange", exchange},
+      {"differ", differ},
+      {"on", train_on},
+      {"wait", wait_in_vain},
+      {"norm", norms},
   };
-  cases.at(name)(*group, arguments);
-  return 0;
+  for (const auto& [name, arguments] : cases) known.at(name)(*group, arguments);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   at::set_num_threads(1);
-  Arguments arguments;
-  for (int i = 2; i < argc; ++i) {
-    const std::string argument = argv[i];
-    const std::size_t equals = argument.find('=');
-    arguments[argument.substr(0, equals)] = argument.substr(equals + 1);
-  }
   try {
-    return run(argc > 1 ? argv[1] : "exchange", arguments);
+    run(read_cases({argv + 1, argv + argc}));
+    return 0;
   } catch (const c10::Error& error) {
     fmt::print(stderr, "{}\n", error.what_without_backtrace());
   } catch (const std::exception& error) {

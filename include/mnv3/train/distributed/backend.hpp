@@ -113,8 +113,7 @@ c10::intrusive_ptr<ProcessGroup> as_process_group(const c10::intrusive_ptr<Made>
 /// Errors  c10::Error if LibTorch has no such backend.
 inline c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(
     Backend backend, [[maybe_unused]] const Rendezvous& place,
-    [[maybe_unused]] const StorePtr& whole_store,
-    [[maybe_unused]] const std::string& purpose,
+    [[maybe_unused]] const StorePtr& whole_store, [[maybe_unused]] const std::string& purpose,
     [[maybe_unused]] std::chrono::milliseconds timeout) {
 #if MNV3_HAS_GLOO
   if (backend == Backend::gloo) {
@@ -147,8 +146,8 @@ inline c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(
 #if MNV3_HAS_MPI
   if (backend == Backend::mpi) {
     const auto made = c10d::ProcessGroupMPI::createProcessGroupMPI();
-    TORCH_CHECK(made && made->getSize() == place.size, "mnv3: MPI has ",
-                made ? made->getSize() : 0, " ranks, but the environment says ", place.size,
+    TORCH_CHECK(made && made->getSize() == place.size, "mnv3: MPI has ", made ? made->getSize() : 0,
+                " ranks, but the environment says ", place.size,
                 ". Start the program by the mpirun of the MPI that LibTorch was built with");
     return as_process_group<c10d::ProcessGroup>(made, "mpi", c10::DeviceType::CPU, whole_store);
   }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <string>
@@ -18,12 +20,13 @@
 
 namespace mnv3::train::detail {
 
-/// What an error of LibTorch says, in one line.
+/// What an error of LibTorch says, in one line without a full stop.
 inline std::string reason_of(const std::exception& error) {
   const auto* const torch_error = dynamic_cast<const c10::Error*>(&error);
   const std::string text =
       torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
-  return text.substr(0, text.find('\n'));
+  const std::size_t end = std::min(text.find('\n'), text.size());
+  return text.substr(0, text.find_last_not_of(". ", end == 0 ? 0 : end - 1) + 1);
 }
 
 /// The store by which the ranks meet. Rank 0 serves it.

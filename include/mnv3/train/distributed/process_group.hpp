@@ -19,14 +19,15 @@
 #include <c10/util/Exception.h>
 #include <c10/util/intrusive_ptr.h>
 #include <fmt/format.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 #include <torch/csrc/distributed/c10d/comm.hpp>
-#include <torch/nn/module.h>
-#include <torch/types.h>
 
 #if !__has_include(<torch/csrc/distributed/autograd/context/context.h>)
-#error "mnv3: LibTorch 1.13 lacks a header that its reducer.hpp includes. CMake: link with \
+#error \
+    "mnv3: LibTorch 1.13 lacks a header that its reducer.hpp includes. CMake: link with \
 mnv3::distributed, else: -I <prefix>/include/mnv3/train/distributed/libtorch_1_13"
 #endif
 #include <torch/csrc/distributed/c10d/reducer.hpp>
@@ -176,10 +177,9 @@ class DistributedGroup final : public Group {
     trainable_.clear();
     for (const auto& parameter : module.named_parameters()) {
       if (!parameter.value().requires_grad()) continue;
-      TORCH_CHECK(
-          backend_ != Backend::gloo || parameter.value().scalar_type() != torch::kBFloat16,
-          "mnv3: Gloo cannot average the gradients of ", parameter.key(),
-          ", which is in bfloat16. Keep parameters in float, and train under autocast");
+      TORCH_CHECK(backend_ != Backend::gloo || parameter.value().scalar_type() != torch::kBFloat16,
+                  "mnv3: Gloo cannot average the gradients of ", parameter.key(),
+                  ", which is in bfloat16. Keep parameters in float, and train under autocast");
       trainable_.emplace_back(parameter.key(), parameter.value());
     }
     send_state(module);
@@ -211,7 +211,8 @@ class DistributedGroup final : public Group {
   std::string without_gradient() const {
     std::string names;
     for (const auto& [name, parameter] : trainable_)
-      if (!parameter.grad().defined()) names += (names.empty() ? ": no output has used " : ", ") + name;
+      if (!parameter.grad().defined())
+        names += (names.empty() ? ": no output has used " : ", ") + name;
     return names;
   }
 
@@ -223,16 +224,14 @@ class DistributedGroup final : public Group {
     if (state.empty()) return;
     constexpr std::size_t buffer_bytes = 250U * 1024U * 1024U;  // as in Python
     try {
-      detail::keeping_contact(place_, "comparing networks", [&] {
-        c10d::verify_params_across_processes(calls_, state, {});
-      });
+      detail::keeping_contact(place_, "comparing networks",
+                              [&] { c10d::verify_params_across_processes(calls_, state, {}); });
     } catch (const c10::Error& error) {
-      TORCH_CHECK(false, "mnv3: the ranks do not have the same network: ",
-                  detail::reason_of(error), " (params: first parameters, then buffers)");
+      TORCH_CHECK(false, "mnv3: the ranks do not have the same network: ", detail::reason_of(error),
+                  " (params: first parameters, then buffers)");
     }
-    detail::keeping_contact(place_, "sending the network", [&] {
-      c10d::broadcast_coalesced(calls_, state, buffer_bytes);
-    });
+    detail::keeping_contact(place_, "sending the network",
+                            [&] { c10d::broadcast_coalesced(calls_, state, buffer_bytes); });
   }
 
   std::unique_ptr<c10d::Reducer> make_reducer() const {
@@ -277,8 +276,7 @@ class DistributedGroup final : public Group {
 /// Errors  std::invalid_argument if the environment is wrong; GroupError if the others do not come
 ///         within `join_timeout`; c10::Error if LibTorch lacks the backend.
 inline std::unique_ptr<Group> join_group(const GroupOptions& options = {}) {
-  const Rendezvous place =
-      options.rendezvous ? *options.rendezvous : rendezvous_from_environment();
+  const Rendezvous place = options.rendezvous ? *options.rendezvous : rendezvous_from_environment();
   if (place.size < 1 || place.rank < 0 || place.rank >= place.size)
     throw std::invalid_argument(
         fmt::format("mnv3: there is no rank {} of {}; ranks count from 0 to the number of ranks "

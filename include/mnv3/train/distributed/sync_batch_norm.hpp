@@ -41,7 +41,8 @@ inline BatchStatistics global_statistics(const torch::Tensor& x, Group& group) {
   torch::Tensor sums = torch::zeros({2 * channels + 1}, x.options().dtype(torch::kDouble));
   if (count > 0) {
     // Statistics in the type that these have. They are not changed with a momentum of 0.
-    const torch::Tensor unused = torch::zeros({channels}, x.options().dtype(summed_in(x.scalar_type())));
+    const torch::Tensor unused =
+        torch::zeros({channels}, x.options().dtype(summed_in(x.scalar_type())));
     const auto [local_mean, local_variance] =
         at::batch_norm_update_stats(x, unused, unused.clone(), 0.0);
     const torch::Tensor mean = local_mean.to(torch::kDouble);
@@ -110,7 +111,7 @@ class SyncBatchNorm : public torch::autograd::Function<SyncBatchNorm> {
     const torch::Tensor mean_dy_x_hat = sums.slice(0, 0, channels) / count;
     const torch::Tensor mean_dy = sums.slice(0, channels, 2 * channels) / count;
     const torch::Tensor invstd = (variance.to(torch::kDouble) + eps).rsqrt();
-    const torch::Tensor of_dy = weight.defined() ? invstd * weight : invstd;
+    const torch::Tensor of_dy = invstd * weight;
     const torch::Tensor of_x = -of_dy * invstd * mean_dy_x_hat;
     const torch::Tensor shift = -of_dy * mean_dy - of_x * mean;
     if (x.numel() == 0) {
@@ -136,9 +137,9 @@ class SyncBatchNorm : public torch::autograd::Function<SyncBatchNorm> {
                                                            const torch::Tensor& variance,
                                                            double eps) {
     if (x.numel() == 0) return {torch::zeros_like(mean), torch::zeros_like(mean)};
-    const auto [dx, d_weight, d_bias] = at::native_batch_norm_backward(
-        dy, x, torch::ones_like(mean), mean, variance, {}, {}, /*train=*/false, eps,
-        {false, true, true});
+    const auto [dx, d_weight, d_bias] =
+        at::native_batch_norm_backward(dy, x, torch::ones_like(mean), mean, variance, {}, {},
+                                       /*train=*/false, eps, {false, true, true});
     return {d_weight, d_bias};
   }
 };
@@ -184,8 +185,11 @@ inline torch::Tensor sync_batch_norm(torch::nn::BatchNorm2dImpl& norm, const tor
     return detail::global_statistics(input, group);
   }();
   detail::update_running_statistics(norm, statistics);
-  return detail::SyncBatchNorm::apply(input, norm.weight, norm.bias, statistics,
-                                      norm.options.eps(), &group);
+  const bool affine = norm.options.affine();
+  return detail::SyncBatchNorm::apply(input,
+                                      affine ? norm.weight : torch::ones_like(statistics.mean),
+                                      affine ? norm.bias : torch::zeros_like(statistics.mean),
+                                      statistics, norm.options.eps(), &group);
 }
 
 /// Gives the batch norms of our layers in `module` the statistics of all ranks in training; with a
