@@ -100,7 +100,7 @@ def read(path):
     return tensors
 
 
-def difference(ours, theirs, least=1e-9):
+def difference(ours, theirs, least=1e-6):
     """The largest difference in a tensor, in parts of the tensor's largest value.
 
     Below `least` there are only the gradients that are 0 but for rounding: those of biases whose
@@ -131,7 +131,7 @@ def training(arguments):
         for name in names:
             truth = read(arguments.work / f"{name}_0_1")
             ours = [read(arguments.work / f"{name}_{rank}_{size}") for rank in range(size)]
-            limit, least = (1e-3, 1e-3) if name == "float" else (1e-6, 1e-9)
+            limit, least = (1e-3, 1e-3) if name == "float" else (1e-6, 1e-6)
             worst = max(difference(rank, truth, least) for rank in ours)
             print(f"    {name}: {size} ranks differ from 1 process by {worst:.1e}")
             expect(worst <= limit, name, "differs by", worst)
@@ -167,9 +167,10 @@ def different_networks(arguments):
 
 def lost(arguments, size, victim, how, case, within):
     with Ranks(arguments, size, case) as ranks:
-        for process in ranks.processes:
-            if not process.stdout.readline().startswith("step"):
-                raise Failure("no step: " + process.stderr.read())
+        for process in ranks.processes:  # gradients are in their buckets from the second step on
+            while (line := process.stdout.readline()) != "step 2\n":
+                if not line.startswith("step"):
+                    raise Failure("no step: " + process.stderr.read())
         start = time.monotonic()
         ranks.processes[victim].send_signal(how)
         for rank in set(range(size)) - {victim}:
@@ -218,12 +219,12 @@ def port_in_use(arguments):
 
 def two_runs_in_one_place(arguments):
     port = free_port()
-    with Ranks(arguments, 3, "exchange join_ms=6000", ranks=[0, 1, 1], port=port) as ranks:
+    with Ranks(arguments, 3, "exchange join_ms=4000", ranks=[0, 1, 1], port=port) as ranks:
         errors = " ".join(ranks.error(i) for i in range(3))
     expect(errors.count(f"there is a rank 1 at 127.0.0.1:{port} already") == 1 and
            "only 2 of 3 ranks" in errors, errors)
-    with (Ranks(arguments, 3, "exchange join_ms=6000", ranks=[0], port=port) as three,
-          Ranks(arguments, 4, "exchange join_ms=6000", ranks=[1], port=port) as four):
+    with (Ranks(arguments, 3, "exchange join_ms=4000", ranks=[0], port=port) as three,
+          Ranks(arguments, 4, "exchange join_ms=4000", ranks=[1], port=port) as four):
         errors = three.error(0) + four.error(0)
     expect("All ranks need the same number of ranks" in errors, errors)
 
