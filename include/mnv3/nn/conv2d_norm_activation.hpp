@@ -88,6 +88,8 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   torch::nn::BatchNorm2d norm{nullptr};
   FrozenBatchNorm2d frozen_norm{nullptr};
   torch::nn::GroupNorm group_norm{nullptr};
+  /// What runs in place of `norm->forward`, if anything: batch norm over several processes.
+  std::function<torch::Tensor(torch::nn::BatchNorm2dImpl&, const torch::Tensor&)> batch_norm{};
 
  private:
   void register_norm() {
