@@ -33,9 +33,9 @@
 
 #include <mnv3/config.hpp>
 #include <mnv3/nn.hpp>
-#include <mnv3/nn/recompute.hpp>
 #include <mnv3/train/autocast.hpp>
 #include <mnv3/train/ema.hpp>
+#include <mnv3/train/freeze.hpp>
 #include <mnv3/train/losses.hpp>
 #include <mnv3/train/mixup.hpp>
 #include <mnv3/train/rmsprop.hpp>
@@ -115,27 +115,6 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(
   throw std::invalid_argument("no optimizer " + kind);
 }
 
-/// Freezes the first `count` features: parameters, and what batch norm would move.
-template <class Net>
-void freeze_features(Net& net, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    for (torch::Tensor& parameter : net->features[i]->parameters())
-      parameter.set_requires_grad(false);
-    net->features[i]->eval();
-  }
-}
-
-/// The forward pass, each feature by `recomputed` if asked to.
-template <class Net>
-torch::Tensor run(Net& net, torch::Tensor x, bool recompute) {
-  if (!recompute) return net->forward(x);
-  for (const Feature& feature : net->features)
-    x = recomputed(
-        *feature, [feature](torch::nn::Module&, const torch::Tensor& in) { return feature(in); },
-        x);
-  return net->classifier->classify(net->classifier->embed(nn::pool(net->net.settings.pooling, x)));
-}
-
 template <class Arch>
 void train_steps(std::istream& words) {
   std::string weights, inputs, outputs;
@@ -144,8 +123,9 @@ void train_steps(std::istream& words) {
   MobileNetV3<Arch> net;
   net->to(torch::kDouble);
   load(net, weights);
-  net->train();
-  freeze_features(net, options.integer("frozen"));
+  freeze(net, 0, options.integer("frozen"));
+  net->train();  // which the frozen part does not heed
+  set_grad_checkpointing(net, options.flag("recompute"));
   const auto optimizer = make_optimizer(net->parameters(), options);
   train::Ema<MobileNetV3<Arch>> ema(
       net, {.decay = options.number("ema", 0.9), .warm_up = options.flag("ema_warm_up")});
@@ -161,7 +141,7 @@ void train_steps(std::istream& words) {
       const torch::Tensor x = pictures[step].chunk(micro_batches)[static_cast<std::size_t>(i)];
       const torch::Tensor y = labels[step].chunk(micro_batches)[static_cast<std::size_t>(i)];
       const torch::Tensor loss =
-          train::cross_entropy(run(net, x, options.flag("recompute")), y,
+          train::cross_entropy(net->forward(x), y,
                                {.label_smoothing = options.number("label_smoothing")}) /
           static_cast<double>(micro_batches);
       loss.backward();

@@ -22,6 +22,7 @@
 
 #include <mnv3/mnv3.hpp>
 #include <mnv3/train/distributed.hpp>
+#include <mnv3/train/freeze.hpp>
 
 // One rank: tool CASE [name=value...] [+ CASE ...]. What it has trained goes into `out`, for run.py to compare.
 
@@ -91,16 +92,8 @@ void train_shares(train::Group& group, const Arguments& arguments) {
   const auto type = net->parameters().front().scalar_type();
   if (group.size() == 1) torch::manual_seed(1);  // the values that rank 0 has are all ranks'
 
-  // Frozen as issue 10 has it, as far as LibTorch alone can.
   const int frozen = number(arguments, "frozen", 0);
-  const auto freeze = [&] {
-    for (int i = 0; i < frozen; ++i) {
-      const auto feature = net->features->children()[static_cast<std::size_t>(i)];
-      for (torch::Tensor& parameter : feature->parameters()) parameter.set_requires_grad(false);
-      feature->eval();
-    }
-  };
-  freeze();
+  mnv3::freeze(net, 0, frozen);
   group.attach(*net);
   if (number(arguments, "local", 0) == 0)
     if (!train::synchronize_batch_norm(*net, group).empty())
@@ -116,8 +109,7 @@ void train_shares(train::Group& group, const Arguments& arguments) {
   double seconds = 0;
   std::int64_t pictures = 0;
   for (int step = 0; step < steps; ++step) {
-    net->train();
-    freeze();
+    net->train();  // which the frozen part does not heed
     optimizer.zero_grad();
     for (int part = 0; part < parts; ++part) {
       const torch::Tensor x = torch::randn({batch, 3, side, side}, generator)

@@ -78,8 +78,8 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
 
   void pretty_print(std::ostream& stream) const override { stream << "Conv2dNormActivation"; }
 
-  /// Batch norm in training mode and otherwise: LibTorch's own where this is empty. Other functions
-  /// share statistics among several processes. Copies of the module have the same one.
+  /// What runs in place of `norm->forward`, if anything: batch norm over several processes. Copies
+  /// of the module have the same one.
   using BatchNorm = std::function<torch::Tensor(torch::nn::BatchNorm2dImpl&, const torch::Tensor&)>;
   BatchNorm batch_norm;
 
@@ -88,8 +88,6 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   torch::nn::BatchNorm2d norm{nullptr};
   FrozenBatchNorm2d frozen_norm{nullptr};
   torch::nn::GroupNorm group_norm{nullptr};
-  /// What runs in place of `norm->forward`, if anything: batch norm over several processes.
-  std::function<torch::Tensor(torch::nn::BatchNorm2dImpl&, const torch::Tensor&)> batch_norm{};
 
  private:
   void register_norm() {
