@@ -56,6 +56,7 @@ class Pictures {
         static_cast<std::uint64_t>(1000 * seed_ + epoch));
     order_ = torch::randperm(labels_.size(0), generator);
     next_ = first_batch * batch_size_;
+    torch::rand({});  // a source may draw here, too
   }
 
   std::optional<mnv3::train::Batch> next() {
