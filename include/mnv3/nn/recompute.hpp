@@ -11,9 +11,9 @@
 
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
+#include <ATen/core/ivalue.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
-#include <torch/custom_class.h>
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
@@ -43,11 +43,11 @@ class KeptBuffers {
   std::vector<torch::Tensor> values_;
 };
 
-/// Where LibTorch's own random numbers are: those of the CPU, and of x's device.
+/// Where LibTorch's own random numbers are: those of the CPU, and of the GPU that x is on.
 class RandomState {
  public:
   explicit RandomState(const torch::Device& device) : generators_{generator(torch::kCPU)} {
-    if (!device.is_cpu()) generators_.push_back(generator(device));
+    if (device.is_cuda()) generators_.push_back(generator(device));
     states_ = get();
   }
 

@@ -106,6 +106,7 @@ TEST_CASE("EMA leaves what is frozen bit-equal, and frozen") {
 TEST_CASE("EMA goes on where it was saved, and takes any module") {
   torch::manual_seed(3);
   torch::nn::Linear net(3, 2);
+  net->bias.set_requires_grad(false);
   const auto change = [&] {
     const torch::NoGradGuard no_grad;
     net->weight.add_(1);
@@ -121,6 +122,8 @@ TEST_CASE("EMA goes on where it was saved, and takes any module") {
   resumed.update();
   CHECK(same(resumed.average()->weight, whole.average()->weight));
   CHECK_FALSE(same(whole.average()->weight, net->weight));
+  CHECK(whole.average()->weight.requires_grad());
+  CHECK_FALSE(whole.average()->bias.requires_grad());
   CHECK(contains(error_of([&] { whole.set_updates(-1); }), "-1"));
 
   const std::shared_ptr<torch::nn::Module> erased = net.ptr();
