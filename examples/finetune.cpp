@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -82,7 +83,7 @@ Source source_of(Loader loader) {
 struct Data {
   std::vector<std::string> classes;
   Source training, validation;
-  torch::Tensor class_weights;
+  torch::Tensor class_weights{};
 };
 
 /// Pictures in a folder with a folder for each class; every fifth is kept for validation.
@@ -119,7 +120,7 @@ torch::Tensor as_photographs(const torch::Tensor& pictures, int size) {
   const auto values = [](const std::array<double, 3>& of) {
     return torch::tensor({of[0], of[1], of[2]}, torch::kFloat).view({1, 3, 1, 1});
   };
-  return (x - values(train::imagenet_mean)) / values(train::imagenet_std);
+  return (x - values(mnv3::imagenet_mean)) / values(mnv3::imagenet_std);
 }
 
 Data read_fashion(const Options& options) {
@@ -137,7 +138,8 @@ Data read_fashion(const Options& options) {
   };
   return {.classes = {examples::fashion_classes.begin(), examples::fashion_classes.end()},
           .training = loader("train", options.limit, true),
-          .validation = loader("t10k", options.limit, false)};
+          .validation = loader("t10k", options.limit, false),
+          .class_weights = {}};
 }
 
 std::int64_t learning_count(const torch::nn::Module& module) {
@@ -154,7 +156,7 @@ torch::Tensor as_pictures(const torch::Tensor& normalized) {
   const auto values = [](const std::array<double, 3>& of) {
     return torch::tensor({of[0], of[1], of[2]}, torch::kFloat).view({1, 3, 1, 1});
   };
-  return (normalized * values(train::imagenet_std) + values(train::imagenet_mean)).clamp(0, 1);
+  return (normalized * values(mnv3::imagenet_std) + values(mnv3::imagenet_mean)).clamp(0, 1);
 }
 
 /// The most confident mistakes.
