@@ -7,5 +7,6 @@
 
 #if __cplusplus >= 202002L
 #include <mnv3/deploy/deployed.hpp>
+#include <mnv3/deploy/deployed_with_head.hpp>
 #include <mnv3/deploy/kernels/isa.hpp>
 #endif
