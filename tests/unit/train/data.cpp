@@ -414,6 +414,7 @@ TEST_CASE("unreadable pictures end an epoch or are skipped, by choice") {
     has(error, "mnv3: cannot read " + folder.path().string());
     has(error, "OnUnreadable::skip");
     CHECK(error.find("DataLoader") == std::string::npos);  // the text itself, not LibTorch's of it
+    has(message_of([&] { strict.next(); }), "call start");  // no batch after a gap
 
     PictureLoader single = loader(OnUnreadable::skip, workers, 1);
     has(message_of([&] { epoch_of(single, 0); }), "none of the 1 pictures of a batch can be read");
