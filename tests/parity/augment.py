@@ -207,7 +207,8 @@ class Transforms(Case):
     def test_evaluation(self):
         theirs = transforms.Compose([transforms.Resize(80), transforms.CenterCrop(64)])
         for picture in (noise(100, 140), noise(333, 81), noise(64, 64)):
-            self.check(self.ours(picture, "transform", "evaluation", 0), theirs(picture), "evaluation")
+            self.check(self.ours(picture, "transform", "evaluation", 0), theirs(picture),
+                       "evaluation")
 
     def test_color_jitter(self):
         jitter = transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)
@@ -217,7 +218,8 @@ class Transforms(Case):
             for left in (4, 3, 2):
                 other = stream.below(left)
                 order[left - 1], order[other] = order[other], order[left - 1]
-            drawn = [stream.uniform(1 - 0.4, 1 + 0.4) for _ in range(3)] + [stream.uniform(-0.1, 0.1)]
+            drawn = [stream.uniform(1 - 0.4, 1 + 0.4) for _ in range(3)]
+            drawn.append(stream.uniform(-0.1, 0.1))
             with mock.patch.object(transforms.ColorJitter, "get_params",
                                    lambda *_: (order, *drawn)):
                 theirs = jitter(noise(60, 50, seed))

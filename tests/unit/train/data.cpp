@@ -337,6 +337,14 @@ TEST_CASE("pictures are the same whatever the number of threads, and wherever it
   CHECK(many.next()->pictures.equal(first[0].pictures));
   CHECK(same(second, epoch_of(many, 1)));
 
+  // Each epoch draws anew, even where the order stays.
+  PictureLoader ordered(ImageFolder(folder.path()), augmenting(),
+                        {.batching = {.batch_size = 21, .shuffle = false}});
+  const Batch once = epoch_of(ordered, 0).front(), again = epoch_of(ordered, 1).front();
+  CHECK(once.indices.equal(torch::arange(21)));
+  CHECK(again.indices.equal(once.indices));
+  CHECK_FALSE(again.pictures.equal(once.pictures));
+
   std::set<std::int64_t> seen;
   for (const Batch& batch : first)
     for (std::int64_t i = 0; i < batch.size(); ++i) {
@@ -413,7 +421,8 @@ TEST_CASE("unreadable pictures end an epoch or are skipped, by choice") {
     const std::string error = message_of([&] { epoch_of(strict, 0); });
     has(error, "mnv3: cannot read " + folder.path().string());
     has(error, "OnUnreadable::skip");
-    CHECK(error.find("DataLoader") == std::string::npos);  // the text itself, not LibTorch's of it
+    CHECK(error.find("DataLoader") == std::string::npos);   // the text itself, not LibTorch's of it
+    has(message_of([&] { strict.next(); }), "call start");  // no batch after a gap
 
     PictureLoader single = loader(OnUnreadable::skip, workers, 1);
     has(message_of([&] { epoch_of(single, 0); }), "none of the 1 pictures of a batch can be read");
@@ -476,6 +485,11 @@ TEST_CASE("a set in memory is trained on in the same order, with transforms that
   CHECK(whole[0].pictures.max().item<double>() <= 1);
   CHECK(same({whole.begin() + 2, whole.end()}, epoch_of(one, 3, 2)));
   CHECK_FALSE(same(whole, epoch_of(one, 4)));
+
+  TensorLoader ordered(
+      pictures, labels,
+      {.batching = {.batch_size = 40, .shuffle = false, .seed = 4}, .transform = augment});
+  CHECK_FALSE(epoch_of(ordered, 0).front().pictures.equal(epoch_of(ordered, 1).front().pictures));
 
   std::map<std::int64_t, torch::Tensor> by_index;
   for (const Batch& batch : whole)

@@ -214,7 +214,7 @@ class PictureLoader {
     is_first_ = true;
   }
 
-  /// Errors  std::logic_error before the first `start`; VisionError if a picture cannot be read and
+  /// Errors  std::logic_error before the first `start`, or after another error; VisionError if a picture cannot be read and
   ///         that is an error; std::runtime_error if no picture of a batch can be read; what the
   ///         transform throws.
   std::optional<Batch> next() {
@@ -224,7 +224,12 @@ class PictureLoader {
       if (*batch_ == loader_->end()) return std::nullopt;
       return std::move(**batch_);
     } catch (const torch::data::WorkerException& error) {
-      std::rethrow_exception(error.original_exception);
+      const std::exception_ptr original = error.original_exception;
+      stop();  // what would come next has a gap
+      std::rethrow_exception(original);
+    } catch (...) {
+      stop();
+      throw;
     }
   }
 
