@@ -199,6 +199,9 @@ class PictureLoader {
   const ImageFolder& set() const { return shared_->set; }
   std::int64_t size() const { return shared_->set.size(); }
   std::int64_t batches() const { return shared_->options.batching.batches(size()); }
+  /// What a training that goes on must have again.
+  std::int64_t batch_size() const { return shared_->options.batching.batch_size; }
+  std::uint64_t seed() const { return shared_->options.batching.seed; }
 
   /// The threads begin at once.
   void start(std::int64_t epoch, std::int64_t first_batch = 0) {

@@ -52,6 +52,9 @@ class TensorLoader {
 
   std::int64_t size() const { return labels_.size(0); }
   std::int64_t batches() const { return options_.batching.batches(size()); }
+  /// What a training that goes on must have again.
+  std::int64_t batch_size() const { return options_.batching.batch_size; }
+  std::uint64_t seed() const { return options_.batching.seed; }
 
   void start(std::int64_t epoch, std::int64_t first_batch = 0) {
     sampler_.emplace(size(), options_.batching, epoch, first_batch);
