@@ -95,6 +95,8 @@ struct RMSpropTFParamState
 ///         names and the weight decay.
 class RMSpropTF : public torch::optim::Optimizer {
  public:
+  using Options = RMSpropTFOptions;
+
   explicit RMSpropTF(std::vector<torch::optim::OptimizerParamGroup> param_groups,
                      RMSpropTFOptions defaults = {})
       : Optimizer(std::move(param_groups), std::make_unique<RMSpropTFOptions>(defaults)) {
