@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 // Teaches a MobileNetV3-Small that knows ImageNet the classes of your own pictures: a folder with a
-// folder for each class. First only a new last layer learns, then stage after stage with it. Draws a
-// confusion matrix and the worst mistakes, saves the weights, deploys them and measures the speed.
-// A program to start your own from; `finetune --help` lists the flags.
+// folder for each class. First only the classifier learns, then stage after stage with it. Draws
+// a confusion matrix and the worst mistakes, saves the weights, deploys them and measures the
+// speed. A program to start your own from; `finetune --help` lists the flags.
 
 #include <algorithm>
 #include <array>
@@ -95,22 +95,22 @@ Data read_folder(const Options& options) {
   const auto on_unreadable =
       options.skip_unreadable ? train::OnUnreadable::skip : train::OnUnreadable::error;
   torch::Tensor weights = training.class_weights();
-  return {.classes = all.classes(),
-          .training = source_of(train::PictureLoader(
-              std::move(training),
-              train::compose(train::RandomResizedCrop{.size = options.size, .scale = {0.3, 1}},
-                             train::RandomHorizontalFlip{}),
-              {.batching = {.batch_size = options.batch, .seed = seed},
-               .workers = workers,
-               .on_unreadable = on_unreadable})),
-          .validation = source_of(train::PictureLoader(
-              std::move(validation),
-              train::ResizeCenterCrop{.resize_size = options.size * 8 / 7,
-                                      .crop_size = options.size},
-              {.batching = {.batch_size = options.batch, .shuffle = false},
-               .workers = workers,
-               .on_unreadable = on_unreadable})),
-          .class_weights = std::move(weights)};
+  return {
+      .classes = all.classes(),
+      .training = source_of(train::PictureLoader(
+          std::move(training),
+          train::compose(train::RandomResizedCrop{.size = options.size, .scale = {0.3, 1}},
+                         train::RandomHorizontalFlip{}),
+          {.batching = {.batch_size = options.batch, .seed = seed},
+           .workers = workers,
+           .on_unreadable = on_unreadable})),
+      .validation = source_of(train::PictureLoader(
+          std::move(validation),
+          train::ResizeCenterCrop{.resize_size = options.size * 8 / 7, .crop_size = options.size},
+          {.batching = {.batch_size = options.batch, .shuffle = false},
+           .workers = workers,
+           .on_unreadable = on_unreadable})),
+      .class_weights = std::move(weights)};
 }
 
 /// Grey 28 x 28 pictures as what the network knows: larger, in three channels, normalised.
@@ -216,7 +216,8 @@ void print_speed(Net& net, int size) {
     for (int i = 0; i < 20; ++i) {
       const auto begin = std::chrono::steady_clock::now();
       run();
-      times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+      times.push_back(
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     }
     std::ranges::nth_element(times, times.begin() + 10);
     return times[10];
@@ -227,7 +228,7 @@ void print_speed(Net& net, int size) {
              1000 * deployed);
 }
 
-void run(const Options& options) {
+int run(const Options& options) {
   mnv3::train::keep_freed_memory();  // the next step needs it again
   if (options.folder.empty() == options.fashion.empty())
     throw examples::UsageError("give either --folder, with a folder for each class, or --fashion");
@@ -256,35 +257,37 @@ void run(const Options& options) {
        {is_new ? 0 : probe + 1, {Stage::stem, Stage::C1, Stage::C2, Stage::C3}}}};
   auto optimizer = mnv3::make_optimizer<torch::optim::AdamW>(
       net, {.lr = options.lr, .layer_decay = is_new ? 1 : 0.8, .weight_decay = 0.02});
-  train::Trainer trainer(
-      net, optimizer,
-      {.epochs = options.epochs,
-       .loss =
-           [&](const torch::Tensor& logits, const train::Batch& batch) {
-             return train::cross_entropy(
-                 logits, batch.labels,
-                 {.label_smoothing = 0.1, .class_weights = data.class_weights});
-           },
-       .schedule = train::Cosine{.length = 1, .warm_up = {.length = 0.1}},
-       .checkpoint = options.checkpoint,
-       .resume = options.resume,
-       .curves = options.curves,
-       .on_epoch_begin =
-           [&](std::int64_t epoch) {
-             if (mnv3::unfreeze_by(net, schedule, epoch))
-               fmt::print("epoch {}: {} parameters learn\n", epoch + 1, learning_count(*net));
-           },
-       .on_epoch_end = [&](const train::EpochRecord&) { mnv3::save(net, options.weights); }});
+  train::Trainer trainer(net, optimizer,
+                         {.epochs = options.epochs,
+                          .loss =
+                              [&](const torch::Tensor& logits, const train::Batch& batch) {
+                                return train::cross_entropy(
+                                    logits, batch.labels,
+                                    {.label_smoothing = 0.1, .class_weights = data.class_weights});
+                              },
+                          .schedule = train::Cosine{.length = 1, .warm_up = {.length = 0.1}},
+                          .checkpoint = options.checkpoint,
+                          .resume = options.resume,
+                          .curves = options.curves,
+                          .on_epoch_begin =
+                              [&](std::int64_t epoch) {
+                                if (mnv3::unfreeze_by(net, schedule, epoch))
+                                  fmt::print("epoch {}: {} parameters learn\n", epoch + 1,
+                                             learning_count(*net));
+                              }});
   const train::TrainingResult result = trainer.fit(data.training, data.validation);
+  mnv3::save(net, options.weights);
   if (result.ended == train::Ended::signal) {
-    fmt::print("stopped; --resume goes on\n");
-    return;
+    fmt::print("stopped; weights: {}{}\n", options.weights,
+               options.checkpoint.empty() ? "" : "; --resume goes on");
+    return result.exit_code();
   }
   const train::Evaluation evaluation = train::evaluate(net, data.validation);
   draw_sheet(options, net, data, evaluation);
   fmt::print("weights: {}\n", options.weights);
   print_speed(net, options.size);
   fmt::print("accuracy: {:.2f} %\n", 100 * evaluation.accuracy);
+  return 0;
 }
 
 }  // namespace
@@ -294,8 +297,8 @@ int main(int argc, char** argv) {
   using examples::number;
   Options options;
   CLI::App app(
-      "Fine-tunes MobileNetV3-Small on pictures of your own, or on Fashion-MNIST: first a new last\n"
-      "layer, then stage after stage. Draws what it gets wrong, saves and deploys the network.");
+      "Fine-tunes MobileNetV3-Small on pictures of your own, or on Fashion-MNIST: first the\n"
+      "classifier, then stage after stage. Draws what it gets wrong, saves and deploys the network.");
   app.option_defaults()->take_last()->always_capture_default();
   app.add_option("--folder", options.folder, "folder with a folder of pictures for each class")
       ->type_name("DIR")
@@ -334,5 +337,5 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.seed, "of the last layer, the shuffling, the augmentation")
       ->transform(number(0, 2'147'483'647));
   app.add_option("--threads", options.threads, "threads that compute")->transform(number(1, 1024));
-  return examples::run_program(app, argc, argv, [&] { run(options); });
+  return examples::run_program(app, argc, argv, [&] { return run(options); });
 }

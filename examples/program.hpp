@@ -76,22 +76,27 @@ inline void require_writable(const std::filesystem::path& path) {
   });
 }
 
-/// Reads the options of `app`, then calls `run()`. What they throw is printed in one line.
+/// Reads the options of `app`, then calls `run()`, which may give an exit status. What they throw is
+/// printed in one line.
 ///
 /// Returns the exit status: 2 where the options are wrong, 1 after another error.
 template <class Run>
 int run_program(CLI::App& app, int argc, char** argv, Run run) {
   std::string message;
   int status = 1;
+  int result = 0;
   try {
     try {
       app.parse(argc, argv);
-      run();
+      if constexpr (std::is_void_v<decltype(run())>)
+        run();
+      else
+        result = run();
     } catch (const CLI::CallForHelp&) {
       fmt::print("{}", app.help());
     }
     if (std::fflush(stdout) != 0) throw std::runtime_error("cannot write to standard output");
-    return 0;
+    return result;
   } catch (const CLI::ExtrasError&) {
     message = fmt::format("unknown option \"{}\"; there are", app.remaining().at(0));
     for (const CLI::Option* option : app.get_options()) message += " " + option->get_name();

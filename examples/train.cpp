@@ -143,28 +143,28 @@ void print_classes(const torch::Tensor& matrix) {
 
 // ---------------------------------------------------------------------- training --
 
-void train(Classifier& net, const Samples& samples, const Samples& test, const Options& options) {
+/// Returns what the program is to exit with: not 0 where a signal ended the training.
+int train(Classifier& net, const Samples& samples, const Samples& test, const Options& options) {
   namespace train = mnv3::train;
   const auto seed = static_cast<std::uint64_t>(options.seed);
   // Mirrored and shifted, so that the network sees no picture twice.
-  train::TensorLoader training(
-      samples.pictures, samples.labels,
-      {.batching = {.batch_size = options.batch, .seed = seed},
-       .transform = [](train::Batch& batch, train::RandomStream& random) {
-         train::random_horizontal_flip(batch, random);
-         train::random_crop(batch, random, /*padding=*/2);
-       }});
+  train::TensorLoader training(samples.pictures, samples.labels,
+                               {.batching = {.batch_size = options.batch, .seed = seed},
+                                .transform = [](train::Batch& batch, train::RandomStream& random) {
+                                  train::random_horizontal_flip(batch, random);
+                                  train::random_crop(batch, random, /*padding=*/2);
+                                }});
   train::TensorLoader validation(test.pictures, test.labels,
                                  {.batching = {.batch_size = 500, .shuffle = false}});
-  auto optimizer = mnv3::make_optimizer<torch::optim::AdamW>(
-      net, {.lr = options.lr, .weight_decay = 0.01});
+  auto optimizer =
+      mnv3::make_optimizer<torch::optim::AdamW>(net, {.lr = options.lr, .weight_decay = 0.01});
   train::Trainer trainer(
       net, optimizer,
       {.epochs = options.epochs,
-       .schedule = train::Cosine{.length = 1, .warm_up = {.length = 0.2, .start = 0}},
-       .on_epoch_end =  // so that whoever interrupts the program keeps what it has learned
-       [&](const train::EpochRecord&) { mnv3::save(net, options.weights); }});
-  trainer.fit(training, validation);
+       .schedule = train::Cosine{.length = 1, .warm_up = {.length = 0.2, .start = 0}}});
+  const train::TrainingResult result = trainer.fit(training, validation);
+  mnv3::save(net, options.weights);  // after Ctrl-C, too: what it has learned is not lost
+  return result.exit_code();
 }
 
 // ----------------------------------------------------------------- contact sheet --
@@ -253,7 +253,7 @@ void draw_sheet(const Options& options, const Samples& test, const Predictions& 
 
 // -------------------------------------------------------------------------- main --
 
-void run(const Options& options) {
+int run(const Options& options) {
   const auto full = [](const std::string& path) {
     return std::filesystem::absolute(path).lexically_normal();
   };
@@ -279,12 +279,17 @@ void run(const Options& options) {
              training.count(), test.count(), options.threads, options.seed, options.batch,
              options.lr);
 
-  if (options.epochs > 0) train(net, training, test, options);
+  if (options.epochs > 0)
+    if (const int status = train(net, training, test, options); status != 0) {
+      fmt::print("stopped; weights: {}\n", options.weights);
+      return status;
+    }
   const Predictions predictions = predict(net, test.pictures);
   print_classes(confusion(predictions, test));
   draw_sheet(options, test, predictions);
   if (options.epochs > 0) fmt::print("weights: {}\n", options.weights);
   fmt::print("test accuracy: {:.2f} %\n", accuracy(predictions, test));
+  return 0;
 }
 
 }  // namespace
@@ -317,5 +322,5 @@ int main(int argc, char** argv) {
       ->transform(number(0, 2'147'483'647));
   app.add_option("--limit", options.limit, "take only the first N pictures of each set; 0: all")
       ->transform(number(0, 60'000));
-  return examples::run_program(app, argc, argv, [&] { run(options); });
+  return examples::run_program(app, argc, argv, [&] { return run(options); });
 }

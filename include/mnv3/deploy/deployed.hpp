@@ -366,8 +366,8 @@ Deployed<Arch, Taps> deploy(const MobileNetV3<Arch, Taps>& net) {
   return deploy<Precision::same>(net);
 }
 
-/// A network straight from a weights file, without the module: float32, on the CPU. `source` is what
-/// `load` takes: a path, bytes in memory, or published weights.
+/// A network straight from a weights file, without the module: float32, on the CPU. `source` is
+/// what `load` takes: a path, bytes in memory, or published weights.
 ///
 /// Errors  As `load`; allowing missing or mismatched weights is refused, since there are no others.
 ///         As the constructor of `Deployed`.

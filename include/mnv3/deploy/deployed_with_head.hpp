@@ -2,15 +2,18 @@
 #pragma once
 
 #include <memory>
+#include <utility>
+
+#include <torch/types.h>
 
 #include <mnv3/deploy/deployed.hpp>
 #include <mnv3/nn/with_head.hpp>
 
 namespace mnv3 {
 
-/// A backbone on our kernels with a head of the user's own, which runs as it is, in evaluation mode.
-/// It has copies of both. Any number of threads may call one object at once if the head's `forward`
-/// writes nothing in the head; LibTorch's modules do not in evaluation mode.
+/// A backbone on our kernels with a head of the user's own, which runs as it is, in evaluation
+/// mode. It has copies of both. Any number of threads may call one object at once if the head's
+/// `forward` writes nothing in the head; LibTorch's modules do not in evaluation mode.
 template <class Backbone, class Head, class DeployedBackbone>
 class DeployedWithHead {
   using HeadImpl = typename WithHeadImpl<Backbone, Head>::HeadImpl;
@@ -39,7 +42,7 @@ class DeployedWithHead {
 /// Errors  As `deploy` for the backbone; c10::Error if the head cannot be cloned.
 template <Precision precision = Precision::same, class Backbone, class Head>
 auto deploy(const WithHead<Backbone, Head>& net) {
-  nn::check_children(*net, {net->backbone.get(), net->head.get()});
+  net->check_children();
   auto backbone = deploy<precision>(net->backbone);
   auto head = std::dynamic_pointer_cast<typename WithHeadImpl<Backbone, Head>::HeadImpl>(
       net->head->clone());

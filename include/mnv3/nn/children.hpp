@@ -3,40 +3,36 @@
 
 #include <cstddef>
 #include <initializer_list>
-#include <memory>
-#include <vector>
 
 #include <torch/nn/module.h>
 
+#include <mnv3/nn/printed_module.hpp>
+
 namespace mnv3::nn {
 
-/// Refuses a child that LibTorch's `replace_module` or `unregister_module` took from its place:
-/// `forward` would not see it, but `parameters()`, `save` and optimizers would. `registered` are
-/// the children of `owner`, of which `own` must be the one at `index`.
+/// Refuses children that LibTorch's `replace_module`, `unregister_module` or an assigned member
+/// took from their places: `forward` and `deploy` would run others than `parameters()`, `save` and
+/// optimizers see. `own` are the children as `forward` runs them, in the order of their names; null
+/// stands for one that only says what its owner computes.
 ///
 /// Errors  c10::Error that names the child and what to do instead.
-inline void check_child(const torch::nn::Module& owner,
-                        const std::vector<std::shared_ptr<torch::nn::Module>>& registered,
-                        std::size_t index, const torch::nn::Module* own) {
-  if (index < registered.size() && registered[index].get() == own) return;
-  TORCH_CHECK(index < registered.size(), "mnv3: a child of ", owner.name(),
-              " was removed by `unregister_module`, but `forward` runs it; make a network whose ",
-              "table or taps do without it");
-  TORCH_CHECK(false, "mnv3: the child \"", owner.named_children().keys()[index], "\" of ",
-              owner.name(), " was replaced by `replace_module`, which `forward`, `channels` and ",
-              "`deploy` do not see. For another number of classes there is ",
-              "mnv3::replace_classifier, for another end mnv3::WithHead, for other blocks `block` ",
-              "in the architecture");
-}
-
-/// The same for all children that `forward` runs, in the order of their names; null where there may
-/// be anything.
-inline void check_children(const torch::nn::Module& owner,
-                           std::initializer_list<const torch::nn::Module*> own) {
+template <class Own = std::initializer_list<const torch::nn::Module*>>
+void check_children(const torch::nn::Module& owner, const Own& own) {
   const auto registered = owner.children();
   std::size_t i = 0;
   for (const torch::nn::Module* module : own) {
-    if (module != nullptr) check_child(owner, registered, i, module);
+    const bool is_there = i < registered.size();
+    const bool is_own =
+        is_there && (module != nullptr ? registered[i].get() == module
+                                       : registered[i]->as<ParameterlessImpl>() != nullptr);
+    TORCH_CHECK(
+        is_own, "mnv3: the child ",
+        is_there ? "\"" + owner.named_children().keys()[i] + "\"" : "after the last one", " of ",
+        owner.name(), " is not the one that this network runs: something was ",
+        "replaced by `replace_module`, removed by `unregister_module`, or assigned to a ",
+        "member, which `forward`, `channels` and `deploy` do not see. For another number ",
+        "of classes there is mnv3::replace_classifier, for another end mnv3::WithHead, for ",
+        "other blocks `block` in the architecture");
     ++i;
   }
 }

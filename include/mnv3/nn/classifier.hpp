@@ -5,6 +5,7 @@
 #include <ostream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <torch/nn/cloneable.h>
@@ -69,8 +70,8 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
   ///
   /// Shapes  x: (N, in_features). Result: (N, last_channel) or x.
   torch::Tensor embed(const torch::Tensor& x) {
+    check_own_children();
     if (!hidden) return x;
-    check_hidden();
     return nn::apply_in_place(settings_.activation, hidden->forward(x));
   }
 
@@ -106,11 +107,17 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
 
   /// Refuses what `replace_module` put among the children.
   void check_children() const {
-    if (hidden) check_hidden();
+    check_own_children();
     if constexpr (WithLogits) check_output();
   }
 
   int num_classes() const { return settings_.num_classes; }
+
+  std::shared_ptr<torch::nn::Module> clone(nn::CloneDevice device = {}) const override {
+    auto copy = torch::nn::Cloneable<ClassifierImpl>::clone(device);
+    nn::copy_requires_grad(*this, *copy);
+    return copy;
+  }
 
   void pretty_print(std::ostream& stream) const override { stream << "Sequential"; }
 
@@ -131,13 +138,17 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
   }
 
   // The children's names are also their places.
-  void check_hidden() const {
-    const auto slot = static_cast<std::size_t>(classifier_slots(settings_).hidden);
-    nn::check_child(*this, this->children(), slot, hidden.get());
+  void check_own_children() const {
+    const ClassifierSlots slots = classifier_slots(settings_);
+    std::vector<const torch::nn::Module*> own(this->children().size());
+    if (hidden) own[static_cast<std::size_t>(slots.hidden)] = hidden.get();
+    if constexpr (WithLogits) {
+      own.resize(static_cast<std::size_t>(slots.output) + 1);
+      own.back() = output.get();
+    }
+    nn::check_children(*this, own);
   }
   void check_output() const {
-    const auto slot = static_cast<std::size_t>(classifier_slots(settings_).output);
-    nn::check_child(*this, this->children(), slot, output.get());
     TORCH_CHECK(output->weight.size(0) == settings_.num_classes, "mnv3: the last layer gives ",
                 output->weight.size(0), " values, but this network has ",
                 settings_.num_classes.value(), " classes; mnv3::replace_classifier(net, ",

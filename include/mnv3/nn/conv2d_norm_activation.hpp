@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <ostream>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -51,6 +53,8 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
     conv = register_module(
         "0", nn::printed_as(nn::printed_conv2d(c, false), torch::nn::Conv2dImpl(options)));
     register_norm();
+    made_conv_ = conv.get();
+    made_norm_ = registered_norm();
     if (c.activation != Activation::none)
       register_module("2", std::make_shared<nn::ParameterlessImpl>(
                                nn::printed_activation(c.activation, /*in_place=*/true)));
@@ -73,8 +77,14 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   }
   using Module::to;
 
-  /// Refuses what `replace_module` put among the children; see `nn::check_children`.
-  void check_children() const { nn::check_children(*this, {conv.get(), registered_norm()}); }
+  /// Refuses what `replace_module` put among the children, with the member or without: the strides
+  /// of a convolution and the eps of a norm are the table's. See `nn::check_children`.
+  void check_children() const {
+    const bool has_activation = config_.activation != Activation::none;
+    const std::array own{made_conv_, made_norm_, static_cast<const torch::nn::Module*>(nullptr)};
+    nn::check_children(*this, std::span(own).first(has_activation ? 3 : 2));
+    nn::check_children(*this, {conv.get(), registered_norm()});
+  }
 
   void pretty_print(std::ostream& stream) const override { stream << "Conv2dNormActivation"; }
 
@@ -134,7 +144,7 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   const torch::nn::Module* registered_norm() const {
     if (norm) return norm.get();
     if (frozen_norm) return frozen_norm.get();
-    return group_norm.get();
+    return group_norm ? group_norm.get() : nullptr;
   }
 
   template <class Convert>
@@ -150,6 +160,8 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   double eps_;
   double momentum_;
   int groups_;
+  const torch::nn::Module* made_conv_ = nullptr;
+  const torch::nn::Module* made_norm_ = nullptr;
 };
 
 TORCH_MODULE(Conv2dNormActivation);

@@ -7,8 +7,8 @@
 
 namespace mnv3::nn {
 
-/// Drops whole pictures of `x` with probability `p` and makes up for it in the others, by LibTorch's
-/// generator: stochastic depth, for the branch beside a residual. 0 returns `x`.
+/// Drops whole pictures of `x` with probability `p` and makes up for it in the others, by
+/// LibTorch's generator: stochastic depth, for the branch beside a residual. 0 returns `x`.
 ///
 /// Shapes  x and result: (N, ...).
 /// Units   p in [0, 1).

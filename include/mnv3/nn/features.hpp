@@ -82,6 +82,7 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
       this->register_module(std::to_string(I), module);
       features_[I] = Feature(module);
     });
+    frozen_ = std::make_shared<std::array<bool, count>>();
     for (int i = 0; i < count; ++i)
       if (net.settings.frozen.value().contains(stage_at(net, i))) freeze(i, i + 1);
   }
@@ -98,19 +99,27 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   torch::Tensor forward(torch::Tensor x, std::int64_t begin, std::int64_t end) {
     check_range(begin, end, "run");
     check_own_children();
-    for (std::int64_t i = begin; i < end; ++i) x = features_[static_cast<std::size_t>(i)](x);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Feature& feature = features_[static_cast<std::size_t>(i)];
+      x = grad_checkpointing && is_block(net, static_cast<int>(i))
+              ? recomputed(
+                    *feature,
+                    [feature](torch::nn::Module&, const torch::Tensor& y) { return feature(y); }, x)
+              : feature(x);
+    }
     return x;
   }
 
   /// Keeps the features [begin, end) as they are: their parameters get no gradients, and `train()`
-  /// leaves them in evaluation mode, so that batch norm's statistics stay, dropout and drop path
-  /// do nothing. Gradients that they have are dropped, or optimizers would still use them.
+  /// of this module or of what contains it leaves them in evaluation mode, so that batch norm's
+  /// statistics stay, dropout and drop path do nothing. Gradients that they have are dropped, or
+  /// optimizers would still use them.
   ///
   /// Errors  c10::IndexError if the range is none of this network's.
   void freeze(std::int64_t begin, std::int64_t end) {
     check_range(begin, end, "freeze");
     for (std::int64_t i = begin; i < end; ++i) {
-      frozen_[static_cast<std::size_t>(i)] = true;
+      (*frozen_)[static_cast<std::size_t>(i)] = true;
       nn::set_requires_grad(*module(i), false);
       module(i)->eval();
     }
@@ -128,7 +137,7 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
                   "network; unfreeze others, or leave it out of Frozen<...>");
     }
     for (std::int64_t i = begin; i < end; ++i) {
-      frozen_[static_cast<std::size_t>(i)] = false;
+      (*frozen_)[static_cast<std::size_t>(i)] = false;
       nn::set_requires_grad(*module(i), true);
       module(i)->train(this->is_training());
     }
@@ -139,14 +148,14 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   /// Errors  c10::IndexError if there is no such feature.
   bool is_frozen(std::int64_t index) const {
     check_range(index, index + 1, "look at");
-    return frozen_[static_cast<std::size_t>(index)];
+    return (*frozen_)[static_cast<std::size_t>(index)];
   }
 
   /// What is frozen stays in evaluation mode.
   void train(bool on = true) override {
     torch::nn::Module::train(on);
     for (std::size_t i = 0; i < features_.size(); ++i)
-      if (frozen_[i]) features_[i]->eval();
+      if ((*frozen_)[i]) features_[i]->eval();
   }
 
   /// Refuses what `replace_module` put among the children, their children included.
@@ -212,6 +221,7 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
     // LibTorch copies the tensors of `Cloneable`s only.
     if constexpr (has_own_block<Arch>) nn::copy_state(*this, *copy, device);
     nn::copy_requires_grad(*this, *copy);
+    *dynamic_cast<FeaturesImpl&>(*copy).frozen_ = *frozen_;
     return copy;
   }
 
@@ -224,9 +234,9 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   friend class FeaturesImpl;
 
   void check_own_children() const {
-    const auto registered = this->children();
-    for (std::size_t i = 0; i < features_.size(); ++i)
-      nn::check_child(*this, registered, i, features_[i].ptr().get());
+    std::array<const torch::nn::Module*, count> own{};
+    for (std::size_t i = 0; i < own.size(); ++i) own[i] = features_[i].ptr().get();
+    nn::check_children(*this, own);
   }
   static void check_range(std::int64_t begin, std::int64_t end, const char* what) {
     TORCH_CHECK_INDEX(0 <= begin && begin <= end && end <= count, "mnv3: this network has the ",
@@ -255,8 +265,8 @@ class FeaturesImpl final : public torch::nn::Cloneable<FeaturesImpl<Arch, Taps>>
   }
 
   typename ModuleTuple<Indices>::type modules_;
-  std::array<Feature, count> features_;  // the same modules
-  std::array<bool, count> frozen_{};
+  std::array<Feature, count> features_;              // the same modules
+  std::shared_ptr<std::array<bool, count>> frozen_;  // of the modules, which others may share
 };
 
 /// Holder of `FeaturesImpl`.

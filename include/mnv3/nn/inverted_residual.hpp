@@ -4,6 +4,7 @@
 #include <ostream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
@@ -48,17 +49,17 @@ class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl> {
   }
 
   void check_children() const {
-    const auto registered = children();
-    std::size_t next = 0;
+    std::vector<const torch::nn::Module*> own;
     const auto check = [&](const auto& module) {
       if (!module) return;
-      nn::check_child(*this, registered, next++, module.get());
+      own.push_back(module.get());
       module->check_children();
     };
     check(expansion);
     check(depthwise);
     check(squeeze);
     check(projection);
+    nn::check_children(*this, own);
   }
 
   void pretty_print(std::ostream& stream) const override { stream << "Sequential"; }

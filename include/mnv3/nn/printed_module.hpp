@@ -37,7 +37,8 @@ class ParameterlessImpl final : public torch::nn::Cloneable<ParameterlessImpl> {
   std::string text_;
 };
 
-/// Whether `Module` is a virtual base of `Impl`, as before LibTorch 2: one cannot cast down from it.
+/// Whether `Module` is a virtual base of `Impl`, as before LibTorch 2: one cannot cast down from
+/// it.
 template <class Impl>
 concept virtual_module = !requires(torch::nn::Module * module) {
   static_cast<Impl*>(module);

@@ -113,7 +113,8 @@ struct AutocastState {
   }
 
   /// Runs `call` with autocast as it was, but so that weights which it converts are not kept:
-  /// without a graph they would give later calls none, and with one it is a graph that is gone then.
+  /// without a graph they would give later calls none, and with one it is a graph that is gone
+  /// then.
   template <class Call>
   auto replay(Call call) const {
     struct Restore {
@@ -229,7 +230,8 @@ inline std::vector<torch::Tensor> trainable_parameters(const torch::nn::Module& 
 /// Errors  c10::Error in `backward` if it is to make a graph itself (create_graph), if the module
 ///         has changed between train() and eval(), or if x or a parameter has been written to.
 /// Grad    To x and to the module's parameters that are trainable at the call; to no tensor that
-///         `forward` has from elsewhere. A module that no shared pointer owns must outlive the graph.
+///         `forward` has from elsewhere. A module that no shared pointer owns must outlive the
+///         graph.
 template <class Module, class Forward>
 torch::Tensor recomputed(Module& module, Forward forward, const torch::Tensor& x) {
   const std::vector<torch::Tensor> parameters = nn::detail::trainable_parameters(module);

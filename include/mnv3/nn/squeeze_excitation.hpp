@@ -62,7 +62,9 @@ class SqueezeExcitationImpl final : public torch::nn::Cloneable<SqueezeExcitatio
     return in_place ? x.mul_(scale) : scale * x;
   }
 
-  void check_children() const { nn::check_children(*this, {nullptr, fc1.get(), fc2.get()}); }
+  void check_children() const {
+    nn::check_children(*this, {nullptr, fc1.get(), fc2.get(), nullptr, nullptr});
+  }
 
   void pretty_print(std::ostream& stream) const override { stream << "SqueezeExcitation"; }
 

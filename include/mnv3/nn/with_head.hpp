@@ -22,11 +22,14 @@ namespace mnv3 {
 
 namespace nn {
 
-/// What `head.forward` gives for the outputs of a backbone: one tensor, or an array that it takes
-/// as such or as one argument each.
+/// What `head.forward` gives for the outputs of a backbone: a tensor, or an array that it takes as
+/// such or as one argument each.
 template <class Head>
 auto run_head(Head& head, const torch::Tensor& x) {
-  return head.forward(x);
+  if constexpr (requires { head.forward(x); })
+    return head.forward(x);
+  else
+    return head.forward(std::array{x});
 }
 template <class Head, std::size_t N>
 auto run_head(Head& head, const std::array<torch::Tensor, N>& xs) {
@@ -68,7 +71,7 @@ class WithHeadImpl final : public torch::nn::Module {
   /// Shapes  x: what the backbone takes. Result: what the head gives for its taps.
   /// Errors  As the two forwards.
   auto forward(const torch::Tensor& x) {
-    nn::check_children(*this, {backbone.get(), head.get()});
+    check_own_children();
     return nn::run_head(*head, backbone->forward(x));
   }
 
@@ -76,6 +79,7 @@ class WithHeadImpl final : public torch::nn::Module {
   ///
   /// Errors  c10::Error if the head cannot be cloned: it must derive from torch::nn::Cloneable.
   std::shared_ptr<torch::nn::Module> clone(nn::CloneDevice device = {}) const override {
+    check_children();
     auto copied_head = std::dynamic_pointer_cast<HeadImpl>(head->clone(device));
     nn::copy_requires_grad(*head, *copied_head);
     auto copied = std::dynamic_pointer_cast<typename Backbone::Impl>(backbone->clone(device));
@@ -84,15 +88,30 @@ class WithHeadImpl final : public torch::nn::Module {
     return copy;
   }
 
+  /// Refuses what `replace_module` put among the children, those of the backbone included.
+  void check_children() const {
+    check_own_children();
+    backbone->check_children();
+  }
+
   void pretty_print(std::ostream& stream) const override { stream << "WithHead"; }
 
   Backbone backbone;
   std::shared_ptr<HeadImpl> head;
+
+ private:
+  void check_own_children() const { nn::check_children(*this, {backbone.get(), head.get()}); }
+
+  // What `Cloneable` does for modules with `reset`: this one within a module that is cloned.
+  void clone_(torch::nn::Module& other, nn::CloneDevice device) override {
+    *this = std::move(dynamic_cast<WithHeadImpl&>(*other.clone(device)));
+  }
 };
 
-/// A backbone with a head of your own on its taps: `WithHead net(encoder, MyHead())`, a module
-/// holder that shares both. A head is a module, or better its holder. `save`, `load`, `param_groups` and `deploy` take it as one; `freeze` and weights
-/// for the backbone alone take `net->backbone`.
+/// A backbone with a head of your own on its taps: `WithHead net(encoder, head)`, a module holder
+/// that shares both. A head is a module's holder, or a shared pointer to a module. `save`, `load`,
+/// `param_groups` and `deploy` take it as one; `freeze` and weights for the backbone alone take
+/// `net->backbone`.
 template <class Backbone, class Head>
 class WithHead : public torch::nn::ModuleHolder<WithHeadImpl<Backbone, Head>> {
   using Base = torch::nn::ModuleHolder<WithHeadImpl<Backbone, Head>>;
@@ -102,7 +121,14 @@ class WithHead : public torch::nn::ModuleHolder<WithHeadImpl<Backbone, Head>> {
   using Base::Base;
 
   /// A deep copy, typed.
-  WithHead clone() const { return WithHead(std::dynamic_pointer_cast<Impl>((*this)->clone())); }
+  WithHead clone() const { return typed((*this)->clone()); }
+  /// The same, on `device`.
+  WithHead clone(torch::Device device) const { return typed((*this)->clone(device)); }
+
+ private:
+  static WithHead typed(const std::shared_ptr<torch::nn::Module>& module) {
+    return WithHead(std::dynamic_pointer_cast<Impl>(module));
+  }
 };
 
 template <class Backbone, class Head>

@@ -27,8 +27,8 @@ struct EmaOptions {
 
 namespace detail {
 
-/// A network of the same type with tensors of its own. What is frozen stays frozen, which LibTorch's
-/// own `clone` forgets.
+/// A network of the same type with tensors of its own. What is frozen stays frozen, which
+/// LibTorch's own `clone` forgets.
 template <class Net>
 Net copy_of(const Net& net) {
   using Impl = std::remove_cvref_t<decltype(*net)>;
@@ -65,8 +65,8 @@ inline std::vector<torch::Tensor> tensors_of(const torch::nn::Module& module) {
 ///     evaluate(ema.average());
 ///
 /// What does not change is bit-equal in both, so frozen parts stay as they are. Integers, such as
-/// batch norm's counter, are copied. To go on after a restart, save `average()` and `updates()`, and
-/// give both back.
+/// batch norm's counter, are copied. To go on after a restart, save `average()` and `updates()`,
+/// and give both back.
 ///
 /// @tparam Net  A module holder, such as mnv3::MobileNetV3<...>, or std::shared_ptr of a module.
 ///              `clone` must copy it.

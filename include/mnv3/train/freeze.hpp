@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -14,8 +16,8 @@
 #include <mnv3/config/taps.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
 
-// What learns and what stays as it is. `train()` does not change it, `clone` copies it. Files do not
-// have it: it is a matter of the program, as the optimizer is.
+// What learns and what stays as it is. `train()` does not change it, `clone` copies it. Files do
+// not have it: it is a matter of the program, as the optimizer is.
 
 namespace mnv3 {
 
@@ -40,13 +42,15 @@ constexpr bool verify_stage() {
          stage > ();
 }
 
-/// Freezes a stage, or the contrary; nothing where the network ends before it.
+/// Freezes a stage, or the contrary, what is not so already; nothing where the network ends before
+/// it.
 template <class Arch, class Taps>
 void set_frozen(MobileNetV3<Arch, Taps>& net, Stage stage, bool on) {
   using Impl = MobileNetV3Impl<Arch, Taps>;
   if (!reaches<Arch, Taps>(stage)) return;
   if (stage == Stage::classifier) {
     if constexpr (Impl::has_classifier) {
+      if (net->classifier->is_frozen() == on) return;
       if (on)
         net->classifier->freeze();
       else
@@ -55,18 +59,21 @@ void set_frozen(MobileNetV3<Arch, Taps>& net, Stage stage, bool on) {
     return;
   }
   const FeatureRange range = features_of(definition_of<Arch>, stage);
-  const int end = std::min(range.end, Impl::Features::Impl::count);
-  if (on)
-    net->features->freeze(range.begin, end);
-  else
-    net->features->unfreeze(range.begin, end);
+  for (int i = range.begin; i < std::min(range.end, Impl::Features::Impl::count); ++i) {
+    if (net->features->is_frozen(i) == on) continue;
+    if (on)
+      net->features->freeze(i, i + 1);
+    else
+      net->features->unfreeze(i, i + 1);
+  }
 }
 
 }  // namespace train
 
 /// Keeps these stages as they are: `freeze(net, stages<stem, C1, C2>{})`. Their parameters get no
 /// gradients and lose those they have, their batch norm neither learns nor moves, and their dropout
-/// and drop path do nothing, whatever `train()` says, until `unfreeze`. Copies (`clone`) are frozen
+/// and drop path do nothing, whatever `train()` of the network or of what contains it says, until
+/// `unfreeze`. Copies (`clone`) are frozen
 /// alike. Stages that the network does not have are refused by the compiler.
 template <class Arch, class Taps, Stage... Stages>
 void freeze(MobileNetV3<Arch, Taps>& net, stages<Stages...>) {
@@ -74,8 +81,8 @@ void freeze(MobileNetV3<Arch, Taps>& net, stages<Stages...>) {
   (train::set_frozen(net, Stages, true), ...);
 }
 
-/// The contrary of `freeze`: all parameters of these stages learn again. Stages that are frozen in
-/// the type are refused by the compiler.
+/// The contrary of `freeze`: all parameters of what is frozen in these stages learn again. Stages
+/// that are frozen in the type are refused by the compiler.
 template <class Arch, class Taps, Stage... Stages>
 void unfreeze(MobileNetV3<Arch, Taps>& net, stages<Stages...>) {
   static_assert((train::verify_stage<Arch, Taps, true, Stages>() && ...));
@@ -95,7 +102,7 @@ void unfreeze(MobileNetV3<Arch, Taps>& net, std::int64_t begin, std::int64_t end
   net->features->unfreeze(begin, end);
 }
 
-/// Freezes all features, so that only the classifier learns: a linear probe, if it has one layer.
+/// Freezes all features, so that only the classifier learns.
 template <class Arch, class Taps>
 void freeze_features(MobileNetV3<Arch, Taps>& net) {
   net->features->freeze(0, static_cast<std::int64_t>(net->features->size()));
@@ -107,9 +114,9 @@ struct Unfreezing {
   StageSet stages{};
 };
 
-/// Freezes and unfreezes as it has to be in `epoch`, which alone decides it, so that a training that
-/// is resumed does the same: what the schedule names for this epoch or an earlier one learns, what
-/// it names for later ones is frozen, and what it does not name stays as it is.
+/// Freezes and unfreezes as it has to be in `epoch`, which alone decides it, so that a training
+/// that is resumed does the same: what the schedule names for this epoch or an earlier one learns,
+/// what it names for later ones is frozen, and what it does not name stays as it is.
 ///
 /// Returns whether anything has changed.
 ///

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <concepts>
 #include <memory>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -37,14 +38,18 @@ struct RatedParameters {
   std::vector<torch::Tensor> weights, others;
 };
 
-inline void append(RatedParameters& group, const torch::nn::Module& module) {
+/// What several modules share counts where it is first.
+using Seen = std::unordered_set<const void*>;
+inline void append(RatedParameters& group, const torch::nn::Module& module, Seen& seen) {
   for (const torch::Tensor& parameter : module.parameters())
-    (parameter.dim() > 1 ? group.weights : group.others).push_back(parameter);
+    if (seen.insert(parameter.unsafeGetTensorImpl()).second)
+      (parameter.dim() > 1 ? group.weights : group.others).push_back(parameter);
 }
 
 /// All parameters that the type does not freeze, by stage.
 template <class Arch, class Taps>
-std::vector<RatedParameters> by_stage(const MobileNetV3<Arch, Taps>& net, double layer_decay) {
+std::vector<RatedParameters> by_stage(const MobileNetV3<Arch, Taps>& net, double layer_decay,
+                                      Seen& seen) {
   constexpr const Definition& definition = definition_of<Arch>;
   constexpr int end = static_cast<int>(last_stage(definition)) + 1;
   const StageSet frozen = definition.settings.frozen;
@@ -54,23 +59,30 @@ std::vector<RatedParameters> by_stage(const MobileNetV3<Arch, Taps>& net, double
     groups.push_back({.scale = std::pow(layer_decay, end - i), .weights = {}, .others = {}});
   for (int i = 0; i < static_cast<int>(net->features->size()); ++i)
     if (const Stage stage = stage_at(definition, i); !frozen.contains(stage))
-      append(groups[static_cast<std::size_t>(stage)], *net->features[i]);
+      append(groups[static_cast<std::size_t>(stage)], *net->features[i], seen);
   groups.push_back({.scale = 1, .weights = {}, .others = {}});
   if constexpr (MobileNetV3Impl<Arch, Taps>::has_classifier)
-    if (!frozen.contains(Stage::classifier)) append(groups.back(), *net->classifier);
+    if (!frozen.contains(Stage::classifier)) append(groups.back(), *net->classifier, seen);
   return groups;
 }
 template <class Backbone, class Head>
-std::vector<RatedParameters> by_stage(const WithHead<Backbone, Head>& net, double layer_decay) {
-  std::vector<RatedParameters> groups = by_stage(net->backbone, layer_decay);
+std::vector<RatedParameters> by_stage(const WithHead<Backbone, Head>& net, double layer_decay,
+                                      Seen& seen) {
+  net->check_children();
+  std::vector<RatedParameters> groups = by_stage(net->backbone, layer_decay, seen);
   groups.push_back({.scale = 1, .weights = {}, .others = {}});
-  append(groups.back(), *net->head);
+  append(groups.back(), *net->head, seen);
   return groups;
 }
 
-/// The options of an optimizer: of LibTorch's, and of those that say `Options`.
+/// The options of an optimizer: of LibTorch's that have groups, and of those that say `Options`.
 template <class Optimizer>
-struct options_of;
+struct options_of {
+  static_assert(std::same_as<Optimizer, void>,
+                "mnv3: groups of parameters are for SGD, Adam, AdamW, RMSprop, Adagrad, and for "
+                "optimizers with a type `Options` that has `lr` and `weight_decay`; LBFGS has one "
+                "group: give it net->parameters()");
+};
 template <class Optimizer>
 requires requires { typename Optimizer::Options; }
 struct options_of<Optimizer> {
@@ -100,11 +112,12 @@ struct options_of<torch::optim::Adagrad> {
 }  // namespace train
 
 /// The parameters of `net` for an optimizer of LibTorch's whose options are `Options`: for each
-/// stage, from the stem to the classifier, its weights, which decay, and its norms and biases, which
-/// do not. Each group has its rate. `base` says everything else, momentum for example.
+/// stage, from the stem to the classifier, its weights, which decay, and its norms and biases,
+/// which do not. Each group has its rate. `base` says everything else, momentum for example; its own rate and
+/// weight decay do not count.
 ///
-/// Every parameter is in one group, but for those that the type freezes. What `freeze` has frozen is
-/// in them, too, for when it is unfrozen: optimizers pass over what has no gradient.
+/// Every parameter is in one group, but for those that the type freezes. What `freeze` has frozen
+/// is in them, too, for when it is unfrozen: optimizers pass over what has no gradient.
 ///
 /// `Options` must be those of the optimizer, which LibTorch does not check: `make_optimizer` does.
 ///
@@ -119,7 +132,8 @@ std::vector<torch::optim::OptimizerParamGroup> param_groups(const Network& net,
               "mnv3: rates and weight decay are 0 or more and layer_decay is above 0, but lr is ",
               lr, ", layer_decay ", layer_decay, " and weight_decay ", weight_decay);
   std::vector<torch::optim::OptimizerParamGroup> groups;
-  for (train::RatedParameters& rated : train::by_stage(net, layer_decay))
+  train::Seen seen;
+  for (train::RatedParameters& rated : train::by_stage(net, layer_decay, seen))
     for (auto& [parameters, decay] :
          {std::pair(&rated.weights, weight_decay), std::pair(&rated.others, 0.0)}) {
       if (parameters->empty()) continue;

@@ -14,9 +14,10 @@
 
 namespace mnv3::train {
 
-// Schedules are pure functions: the step, or the epoch, goes in, and out comes what the base rate is
-// multiplied by. They know no unit: `every`, `length` and `warm_up` are in whatever they are called
-// with, fractions included. So nothing has to be saved to go on after a restart but the step.
+// Schedules are pure functions: the step, or the epoch, goes in, and out comes what the base rate
+// is multiplied by. They know no unit: `every`, `length` and `warm_up` are in whatever they are
+// called with, fractions included. So nothing has to be saved to go on after a restart but the
+// step.
 
 /// A linear rise from `start` to 1 within `length`, before the schedule that has it, which begins
 /// only then.
@@ -87,8 +88,8 @@ struct Exponential {
 /// it has when this is made; `set` gives it that one times the schedule's value.
 ///
 /// Make it before the optimizer's saved state is loaded: from LibTorch 2.1 on that brings the rates
-/// of when it was saved. The step is all that must be saved; `set(step)` does the rest. A group that
-/// is added to the optimizer afterwards has the rate that it came with as its base.
+/// of when it was saved. The step is all that must be saved; `set(step)` does the rest. A group
+/// that is added to the optimizer afterwards has the rate that it came with as its base.
 ///
 ///     mnv3::train::ScheduledRate rate(optimizer, mnv3::train::Cosine{.length = 100});
 ///     rate.set(epoch + batch / batches);       // before each step

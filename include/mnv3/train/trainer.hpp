@@ -59,9 +59,9 @@ struct NoEma {};
 ///     mnv3::train::Trainer trainer(net, optimizer, {.epochs = 10, .checkpoint = "run.ckpt"});
 ///     const mnv3::train::TrainingResult result = trainer.fit(training, validation);
 ///
-/// With `resume` it goes on from the checkpoint, if there is one, as if it had never stopped: on one
-/// thread to the last bit. That takes a source whose batches follow from its seed, the epoch and
-/// the batch's number, or from LibTorch's random generator in the thread that trains.
+/// With `resume` it goes on from the checkpoint, if there is one, as if it had never stopped: on
+/// one thread to the last bit. That takes a source whose batches follow from its seed, the epoch
+/// and the batch's number, or from LibTorch's random generator in the thread that trains.
 ///
 /// The checkpoint is a .pth file. `mnv3::load(net, "run.ckpt", {.prefix = "model."})` takes the
 /// network out of it, or "ema." its average; in Python `torch.load` gives a dict of tensors.
@@ -76,7 +76,8 @@ class Trainer {
   Trainer(Net net, torch::optim::Optimizer& optimizer,
           TrainerOptions options = {}) requires std::same_as<Ema, NoEma>
       : net_(std::move(net)), optimizer_(optimizer), options_(std::move(options)) {}
-  /// The average is updated after every step, and is what is evaluated. It must outlive the trainer.
+  /// The average is updated after every step, and is what is evaluated. It must outlive the
+  /// trainer.
   Trainer(Net net, torch::optim::Optimizer& optimizer, TrainerOptions options, Ema& ema)
       : net_(std::move(net)), optimizer_(optimizer), options_(std::move(options)), ema_(&ema) {}
 
@@ -286,8 +287,8 @@ class Trainer {
     return step;
   }
 
-  /// Gradients do not exist at the beginning of a step. A parameter that gets none in a step is then
-  /// left alone by the optimizer, in a training that goes on as in one that never stopped.
+  /// Gradients do not exist at the beginning of a step. A parameter that gets none in a step is
+  /// then left alone by the optimizer, in a training that goes on as in one that never stopped.
   void drop_gradients() {
     for (const torch::Tensor& parameter : net_->parameters()) parameter.mutable_grad().reset();
     for (auto& group : optimizer_.param_groups())

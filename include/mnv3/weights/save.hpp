@@ -13,6 +13,7 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/published.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
+#include <mnv3/nn/with_head.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/state_dict.hpp>
 #include <mnv3/weights/tensors/pth_writer.hpp>
@@ -70,6 +71,14 @@ void save(const MobileNetV3<Arch, Taps>& net, const std::filesystem::path& path,
           const SaveOptions& options = {}) {
   net->check_children();
   weights::save_tensors(weights::to_file_names(state_dict(*net), net->definition()), path, options);
+}
+
+/// The same for a network with a head of one's own: "backbone.features...", "head...".
+template <class Backbone, class Head>
+void save(const WithHead<Backbone, Head>& net, const std::filesystem::path& path,
+          const SaveOptions& options = {}) {
+  net->check_children();
+  weights::save_tensors(state_dict(*net), path, options);
 }
 
 /// The same for a module of any kind, under its own names, which are torchvision's for the networks

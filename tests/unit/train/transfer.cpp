@@ -168,6 +168,14 @@ TEST_CASE("a schedule of unfreezing depends on the epoch alone") {
   CHECK(learning(2) == "++----++");
   CHECK(learning(3) == "!++++++++");
   CHECK(learning(0) == "!++-----+");
+  net->features[0]->parameters()[0].set_requires_grad(false);
+  net->features[6]->parameters()[0].set_requires_grad(false);
+  CHECK(learning(3) == "!++++++++");
+  CHECK_FALSE(net->features[0]->parameters()[0].requires_grad());  // which is not named
+  net->features[4]->parameters()[0].set_requires_grad(false);
+  CHECK(learning(3) == "++++++++");
+  CHECK_FALSE(net->features[4]->parameters()[0].requires_grad());  // which has learned before
+  CHECK(learning(0) == "!++-----+");
   const std::array<Unfreezing, 2> wrong{{{0, {C1}}, {1, {C7}}}};
   CHECK_THROWS_WITH_AS(unfreeze_by(net, wrong, 0), doctest::Contains("C7"), c10::Error);
   CHECK(learning(0) == "++-----+");
@@ -239,6 +247,20 @@ TEST_CASE("a new classifier shares everything else") {
   CHECK_FALSE(mine->features[1]->is_training());
   CHECK(support::tensor_names(*mine) == support::tensor_names(*net));
 
+  SUBCASE("and what is frozen in one is frozen in the other") {
+    freeze(net, stages<C2>{});
+    mine->train();
+    CHECK_FALSE(mine->features[4]->is_training());
+    auto own = replace_classifier(net.clone(), 7);
+    unfreeze(net, stages<C2>{});
+    CHECK(own->features->is_frozen(4));
+  }
+  SUBCASE("and learns itself, whatever is frozen") {
+    freeze(net, stages<classifier>{});
+    auto learning = replace_classifier(net, 7);
+    CHECK(learning->classifier->output->weight.requires_grad());
+    CHECK_FALSE(learning->classifier->hidden->weight.requires_grad());
+  }
   SUBCASE("of its dtype, in its mode") {
     Net other;
     other->to(torch::kDouble);
@@ -336,9 +358,37 @@ TEST_CASE("a head of one's own on taps is one thing with its backbone") {
   std::size_t in_groups = 0;
   for (const auto& group : param_groups(net)) in_groups += group.params().size();
   CHECK(in_groups == net->parameters().size());
+
+  // Within a module that is cloned.
+  struct OwnerImpl : torch::nn::Cloneable<OwnerImpl> {
+    OwnerImpl() { reset(); }
+    void reset() override {
+      net = register_module("net", WithHead<Encoder, Head>(Encoder(), Head(16, 24)));
+    }
+    WithHead<Encoder, Head> net{nullptr};
+  };
+  OwnerImpl owner;
+  freeze(owner.net->backbone, stages<stem>{});
+  const auto cloned = std::dynamic_pointer_cast<OwnerImpl>(owner.clone());
+  owner.eval();
+  cloned->eval();
+  CHECK(support::same(cloned->net->forward(x), owner.net->forward(x)));
+  CHECK(cloned->net->head->reduce->weight.data_ptr() != owner.net->head->reduce->weight.data_ptr());
+  CHECK(cloned->net->backbone->features->is_frozen(0));
+
+  // What both register is one parameter.
+  net->head->register_parameter("shared", net->backbone->features[0]->parameters()[0]);
+  std::map<const void*, int> found;
+  for (const auto& group : param_groups(net))
+    for (const torch::Tensor& parameter : group.params())
+      CHECK(++found[parameter.unsafeGetTensorImpl()] == 1);
+
   net->replace_module("head", Head(16, 24));
   CHECK_THROWS_WITH_AS(net->forward(x), doctest::Contains("\"head\""), c10::Error);
   CHECK_THROWS_AS(deploy(net), c10::Error);
+  CHECK_THROWS_AS(net.clone(), c10::Error);
+  CHECK_THROWS_AS(param_groups(net), c10::Error);
+  CHECK_THROWS_AS(save(net, folder / "replaced.pth"), c10::Error);
 }
 
 TEST_CASE("what LibTorch's replace_module does is refused wherever it would not be seen") {
@@ -371,7 +421,31 @@ TEST_CASE("what LibTorch's replace_module does is refused wherever it would not 
   squeeze->features->at<1>().block->squeeze->replace_module("fc1", torch::nn::Conv2d(options));
   refused(squeeze, "fc1");
 
+  Net dropout, pool, activation, gate, removed;
+  dropout->classifier->replace_module("2", torch::nn::Dropout(0.0));
+  refused(dropout, "2");
+  pool->replace_module("avgpool", torch::nn::AdaptiveMaxPool2d(1));
+  refused(pool, "avgpool");
+  activation->features->at<0>().replace_module("2", torch::nn::ReLU());
+  refused(activation, "2");
+  gate->features->at<1>().block->squeeze->replace_module("scale_activation", torch::nn::Sigmoid());
+  refused(gate, "scale_activation");
+  removed->features->unregister_module("6");
+  CHECK_THROWS_WITH_AS(removed->forward(x), doctest::Contains("after the last one"), c10::Error);
+
   SUBCASE("also with the member") {
+    Net strided, eps;
+    auto& stem = strided->features->at<0>();
+    stem.conv = stem.replace_module(
+        "0", torch::nn::Conv2d(torch::nn::Conv2dOptions(3, 8, 3).stride(1).bias(true)));
+    refused(strided, "0");
+    auto& normed = eps->features->at<0>();
+    normed.norm = normed.replace_module(
+        "1", torch::nn::BatchNorm2d(torch::nn::BatchNorm2dOptions(8).eps(10)));
+    refused(eps, "1");
+    Net assigned;
+    assigned->features->at<0>().conv = torch::nn::Conv2d(torch::nn::Conv2dOptions(3, 8, 3));
+    refused(assigned, "0");
     Net net;
     net->classifier->output = net->classifier->replace_module("3", torch::nn::Linear(16, 9));
     for (const auto& run : {std::function<void()>([&] { net->forward(x); }),
@@ -412,6 +486,32 @@ TEST_CASE("drop path drops whole pictures of what a block adds, and makes up for
   }
   CHECK(dropped >= 6);
   CHECK(dropped <= 28);
+}
+
+struct NoNorm : Tiny {
+  static constexpr Settings settings{.norm = Norm::none};
+};
+struct GroupNorm : Tiny {
+  static constexpr Settings settings{.norm = Norm::group};
+};
+struct FrozenNorm : Tiny {
+  static constexpr Settings settings{.norm = Norm::frozen_batch};
+};
+struct OneLinear : Tiny {
+  static constexpr Settings settings{.hidden_layer = false};
+};
+
+TEST_CASE_TEMPLATE("networks of other settings have the same means", Arch, NoNorm, GroupNorm,
+                   FrozenNorm, OneLinear) {
+  MobileNetV3<Arch> net;
+  freeze(net, stages<stem>{});
+  auto mine = replace_classifier(net.clone(), 4);
+  mine->train();
+  mine->forward(pictures()).sum().backward();
+  CHECK_FALSE(mine->features[0]->is_training());
+  mine->eval();
+  const torch::Tensor x = pictures();
+  CHECK(support::close(deploy(mine)(x), mine->forward(x), 1e-3));
 }
 
 TEST_CASE("gradient checkpointing changes nothing but memory") {

@@ -18,8 +18,8 @@ namespace mnv3::train {
 namespace detail {
 
 /// Colours as Pillow's mode HSV has them, in bytes.
-/// Source  Pillow 9.4 src/libImaging/Convert.c rgb2hsv and hsv2rgb: what is counted in float32, what
-///         in float64, and what is cut off where others round.
+/// Source  Pillow 9.4 src/libImaging/Convert.c rgb2hsv and hsv2rgb: what is counted in float32,
+///         what in float64, and what is cut off where others round.
 struct Hsv {
   std::uint8_t hue, saturation, value;
 };

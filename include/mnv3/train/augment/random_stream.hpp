@@ -10,7 +10,8 @@ namespace mnv3::train {
 /// Random numbers that are a function of a few whole numbers and of nothing else: neither of what
 /// was drawn elsewhere, nor of the thread, nor of the standard library. The stream of one picture
 /// in one epoch is `RandomStream(seed, epoch, index)`; making one costs a few multiplications.
-/// Source  Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators", SplitMix64.
+/// Source  Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators",
+///         SplitMix64.
 class RandomStream {
  public:
   template <class... Keys>

@@ -21,8 +21,8 @@ namespace mnv3::train {
 struct Batching {
   std::int64_t batch_size = 32;  ///< On each rank; the batch of all together is `ranks` times it.
   bool shuffle = true;           ///< Otherwise every epoch goes through the set from its beginning.
-  /// What is left over at the end is dropped. Otherwise it is a smaller batch. If it cannot be dealt
-  /// out evenly to several ranks, samples from the epoch's beginning join it, as Python's
+  /// What is left over at the end is dropped. Otherwise it is a smaller batch. If it cannot be
+  /// dealt out evenly to several ranks, samples from the epoch's beginning join it, as Python's
   /// DistributedSampler has it: all ranks must have equally many batches of equal sizes.
   bool drop_last = false;
   std::uint64_t seed = 0;

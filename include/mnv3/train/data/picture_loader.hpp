@@ -217,9 +217,9 @@ class PictureLoader {
     is_first_ = true;
   }
 
-  /// Errors  std::logic_error before the first `start`, or after another error; VisionError if a picture cannot be read and
-  ///         that is an error; std::runtime_error if no picture of a batch can be read; what the
-  ///         transform throws.
+  /// Errors  std::logic_error before the first `start`, or after another error; VisionError if a
+  ///         picture cannot be read and that is an error; std::runtime_error if no picture of a
+  ///         batch can be read; what the transform throws.
   std::optional<Batch> next() {
     if (!loader_) throw std::logic_error("mnv3: call start(epoch, first_batch) before next()");
     try {

@@ -39,12 +39,10 @@
 
 // The state of a training as the tensors of a file:
 //
-//   model.*, ema.*   the state dicts
-//   optimizer        what `torch::save` writes of it, as bytes
-//   random.cpu       the state of each rank's generator, (ranks, bytes); random.cuda where it is used
-//   progress.*       where the training is
-//   history.*        a column each, (epochs)
-//   settings         a text of lines "name = value": what must be the same when training goes on
+// model.*, ema.*   the state dicts optimizer        what `torch::save` writes of it, as bytes
+// random.cpu       the state of each rank's generator, (ranks, bytes); random.cuda where it is used
+// progress.*       where the training is history.*        a column each, (epochs) settings
+// a text of lines "name = value": what must be the same when training goes on
 
 namespace mnv3::train::detail {
 
