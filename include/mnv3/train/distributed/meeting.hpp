@@ -29,6 +29,12 @@ inline std::string reason_of(const std::exception& error) {
   return text.substr(0, text.find_last_not_of(". ", end == 0 ? 0 : end - 1) + 1);
 }
 
+/// From 2.4 on LibTorch serves a store by libuv if it was built for that, and Debian's was not.
+template <class Options>
+void without_libuv(Options& options) {
+  if constexpr (requires { options.useLibUV = false; }) options.useLibUV = false;
+}
+
 /// The store by which the ranks meet. Rank 0 serves it.
 inline c10::intrusive_ptr<c10d::Store> open_store(const Rendezvous& place,
                                                   std::chrono::milliseconds limit) {
@@ -37,6 +43,7 @@ inline c10::intrusive_ptr<c10d::Store> open_store(const Rendezvous& place,
   options.isServer = place.rank == 0;
   options.waitWorkers = false;  // LibTorch's waiting goes on in silence when the time is over
   options.timeout = limit;
+  without_libuv(options);
   try {
     return c10::make_intrusive<c10d::TCPStore>(place.address, options);
   } catch (const std::exception& error) {

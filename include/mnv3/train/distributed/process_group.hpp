@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -194,7 +195,8 @@ class DistributedGroup final : public Group {
         reducer_->prepare_for_backward(outputs);
       });
     } catch (const c10::Error& error) {
-      TORCH_CHECK(false, "mnv3: gradients cannot be averaged", without_gradient(),
+      TORCH_CHECK(false, "mnv3: gradients cannot be averaged",
+                  without_gradient(error.what_without_backtrace()),
                   ". Freeze what is not used before `attach`, or set "
                   "GroupOptions::find_unused_parameters. LibTorch says: ",
                   detail::reason_of(error));
@@ -207,12 +209,16 @@ class DistributedGroup final : public Group {
     detail::keeping_contact(place_, doing, [&] { start()->wait(); });
   }
 
-  /// What to say of the trainable parameters that have never had a gradient.
-  std::string without_gradient() const {
+  /// The parameters of which LibTorch says "Parameter indices which did not receive grad for rank
+  /// 0: 2 3", by name.
+  std::string without_gradient(const std::string& text) const {
+    constexpr std::string_view start = "not receive grad for rank";
+    std::size_t at = text.find(start);
+    if (at == std::string::npos || (at = text.find(':', at)) == std::string::npos) return "";
+    std::istringstream indices(text.substr(at + 1));
     std::string names;
-    for (const auto& [name, parameter] : trainable_)
-      if (!parameter.grad().defined())
-        names += (names.empty() ? ": no output has used " : ", ") + name;
+    for (std::size_t i = 0; indices >> i && i < trainable_.size();)
+      names += (names.empty() ? ": no output has used " : ", ") + trainable_[i].first;
     return names;
   }
 
