@@ -169,7 +169,7 @@ def lost(arguments, size, victim, how, case, within):
     with Ranks(arguments, size, case) as ranks:
         for process in ranks.processes:  # gradients are in their buckets from the second step on
             while (line := process.stdout.readline()) != "step 2\n":
-                if not line.startswith("step"):
+                if line == "":  # it has ended
                     raise Failure("no step: " + process.stderr.read())
         start = time.monotonic()
         ranks.processes[victim].send_signal(how)

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include <signal.h>
+
 #include <c10/core/Device.h>
 #include <c10/util/Exception.h>
 #include <c10/util/intrusive_ptr.h>
@@ -66,6 +68,16 @@ inline std::string lost_contact(const Rendezvous& place, std::string_view doing,
       "mnv3: rank {} of {} lost contact with the others while {}: {}. The rank that failed says "
       "why, if it could; start all ranks again, with --resume where the program has it",
       place.rank, place.size, doing, reason_of(error));
+}
+
+/// Gloo writes to sockets that the other side may have closed. By default that ends the process
+/// without a word, instead of throwing; Python ignores the signal, too.
+/// Source  Linux man-pages 6.03: signal(7), write(2) on EPIPE.
+inline void ignore_closed_sockets() {
+  struct sigaction now {};
+  if (::sigaction(SIGPIPE, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
+      now.sa_handler == SIG_DFL)
+    ::signal(SIGPIPE, SIG_IGN);
 }
 
 /// Gives the error that `call` throws a text that says what was lost. A c10::Error stays as it is:
@@ -135,6 +147,7 @@ class DistributedGroup final : public Group {
         return detail::make_process_group(backend_, place_, store_, purpose, options_.timeout);
       });
     };
+    detail::ignore_closed_sockets();
     store_ = detail::meet(place_, options.join_timeout);
     calls_ = connect("calls");
     // Buckets are sent in the order in which gradients become ready, other things in that of the
@@ -277,7 +290,7 @@ class DistributedGroup final : public Group {
 };
 
 /// The group that this process belongs to: of as many as the environment, or `options`, say. To be
-/// destroyed before `main` returns.
+/// destroyed before `main` returns. From then on the process ignores SIGPIPE, unless it handles it.
 ///
 /// Errors  std::invalid_argument if the environment is wrong; GroupError if the others do not come
 ///         within `join_timeout`; c10::Error if LibTorch lacks the backend.
