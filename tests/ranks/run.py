@@ -163,6 +163,11 @@ def different_networks(arguments):
         error = ranks.error(1)
         expect("the ranks do not have the same network" in error and "[5, 4]" in error, error)
         expect("lost contact" in ranks.error(0), "rank 0 did not notice")
+    with Ranks(arguments, 2, "differ_frozen") as ranks:
+        for rank in 0, 1:
+            error = ranks.error(rank)
+            expect("the ranks do not have the same network" in error or "lost contact" in error,
+                   error)
 
 
 def lost(arguments, size, victim, how, case, within):

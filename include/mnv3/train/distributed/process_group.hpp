@@ -143,10 +143,13 @@ class DistributedGroup final : public Group {
         options_(options),
         backend_(detail::chosen(options.backend, options.device.is_cuda())) {
     const auto connect = [&](const char* purpose) {
-      return detail::keeping_contact(place_, "connecting to them", [&] {
+      try {
         return detail::make_process_group(backend_, place_, store_, purpose, options_.timeout);
-      });
+      } catch (const std::exception& error) {
+        throw GroupError(detail::lost_contact(place_, "connecting to them", error));
+      }
     };
+    detail::check_available(backend_);
     detail::ignore_closed_sockets();
     store_ = detail::meet(place_, options.join_timeout);
     calls_ = connect("calls");
@@ -235,6 +238,12 @@ class DistributedGroup final : public Group {
     return names;
   }
 
+  std::vector<torch::Tensor> trainable_tensors() const {
+    std::vector<torch::Tensor> tensors;
+    for (const auto& [name, parameter] : trainable_) tensors.push_back(parameter);
+    return tensors;
+  }
+
   void send_state(torch::nn::Module& module) {
     std::vector<torch::Tensor> state;
     for (const std::vector<torch::Tensor>& tensors : {module.parameters(), module.buffers()})
@@ -243,8 +252,12 @@ class DistributedGroup final : public Group {
     if (state.empty()) return;
     constexpr std::size_t buffer_bytes = 250U * 1024U * 1024U;  // as in Python
     try {
-      detail::keeping_contact(place_, "comparing networks",
-                              [&] { c10d::verify_params_across_processes(calls_, state, {}); });
+      detail::keeping_contact(place_, "comparing networks", [&] {
+        c10d::verify_params_across_processes(calls_, state, {});
+        // What is trainable in one rank must be in all.
+        if (!trainable_.empty())
+          c10d::verify_params_across_processes(calls_, trainable_tensors(), {});
+      });
     } catch (const c10::Error& error) {
       TORCH_CHECK(false, "mnv3: the ranks do not have the same network: ", detail::reason_of(error),
                   " (params: first parameters, then buffers)");
@@ -254,12 +267,9 @@ class DistributedGroup final : public Group {
   }
 
   std::unique_ptr<c10d::Reducer> make_reducer() const {
-    std::vector<torch::Tensor> trainable;
+    std::vector<torch::Tensor> trainable = trainable_tensors();
     std::unordered_map<std::size_t, std::string> names;
-    for (const auto& [name, parameter] : trainable_) {
-      names.emplace(trainable.size(), name);
-      trainable.push_back(parameter);
-    }
+    for (std::size_t i = 0; i < trainable.size(); ++i) names.emplace(i, trainable_[i].first);
     const std::vector<bool> sparse(trainable.size(), false);
     // The first buckets: all in one, until it is known in which order gradients come. With unused
     // parameters that may change from step to step, so it is the parameters' own, from the end.
