@@ -327,6 +327,13 @@ void differ(train::Group& group, const Arguments&) {
   group.attach(*layer);
 }
 
+/// The ranks have frozen different parts.
+void differ_frozen(train::Group& group, const Arguments&) {
+  torch::nn::Linear layer(4, 5);
+  layer->weight.set_requires_grad(group.rank() == 0);
+  group.attach(*layer);
+}
+
 /// Trains until it is stopped.
 void train_on(train::Group& group, Arguments arguments) {
   arguments.insert({"steps", "100000"});
@@ -376,6 +383,7 @@ void run(const std::vector<Case>& cases) {
       {"on", train_on},
       {"wait", wait_in_vain},
       {"norm", norms},
+      {"differ_frozen", differ_frozen},
   };
   for (const auto& [name, arguments] : cases) known.at(name)(*group, arguments);
 }

@@ -38,6 +38,14 @@ TEST_CASE("ranks are read as each launcher sets them") {
   CHECK(place.local_rank == 1);
   CHECK(place.address == "here");
   CHECK(place.port == 1234);
+  CHECK_FALSE(place.served);
+  CHECK(place.prefix.empty());
+
+  Variables by_agent = torchrun;
+  by_agent["TORCHELASTIC_USE_AGENT_STORE"] = "True";
+  by_agent["TORCHELASTIC_RESTART_COUNT"] = "2";
+  CHECK(read(by_agent).served);
+  CHECK(read(by_agent).prefix == "/worker/attempt_2");
 
   for (const Variables& variables : {
            Variables{{"RANK", "2"}, {"WORLD_SIZE", "3"}},

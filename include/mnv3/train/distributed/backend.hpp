@@ -97,20 +97,24 @@ c10::intrusive_ptr<ProcessGroup> as_process_group(const c10::intrusive_ptr<Made>
   }
 }
 
-[[noreturn]] inline void missing(Backend backend) {
-  TORCH_CHECK(false, "mnv3: this program has no ", name_of(backend),
-              backend == Backend::gloo
+/// Errors  c10::Error if this program cannot use `backend`.
+inline void check_available(Backend backend) {
+  const bool gloo = backend == Backend::gloo;
+  const bool available = gloo                       ? MNV3_HAS_GLOO != 0
+                         : backend == Backend::nccl ? MNV3_HAS_NCCL != 0
+                                                    : MNV3_HAS_MPI != 0;
+  TORCH_CHECK(available, "mnv3: this program has no ", name_of(backend),
+              gloo
                   ? ": it was compiled without Gloo's headers (Debian: libgloo-dev) or without "
                     "USE_C10D_GLOO, which CMake's `torch` target defines"
                   : ": this LibTorch was built without it, or the program was compiled without its "
                     "headers",
-              ". Available: ", MNV3_HAS_GLOO ? "Gloo " : "", MNV3_HAS_NCCL ? "NCCL " : "",
+              ". It has: ", MNV3_HAS_GLOO ? "Gloo " : "", MNV3_HAS_NCCL ? "NCCL " : "",
               MNV3_HAS_MPI ? "MPI" : "");
 }
 
-/// A new process group of all ranks; `purpose` keeps what it writes into the store apart.
-///
-/// Errors  c10::Error if LibTorch has no such backend.
+/// A new process group of all ranks, by an available backend; `purpose` keeps what it writes into
+/// the store apart.
 inline c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(
     Backend backend, [[maybe_unused]] const Rendezvous& place,
     [[maybe_unused]] const StorePtr& whole_store, [[maybe_unused]] const std::string& purpose,
@@ -152,7 +156,7 @@ inline c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(
     return as_process_group<c10d::ProcessGroup>(made, "mpi", c10::DeviceType::CPU, whole_store);
   }
 #endif
-  missing(backend);
+  TORCH_CHECK(false, "mnv3: no ", name_of(backend));
 }
 
 }  // namespace detail

@@ -13,6 +13,8 @@
 #include <c10/util/Exception.h>
 #include <c10/util/intrusive_ptr.h>
 #include <fmt/format.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/Store.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <mnv3/train/distributed/group_error.hpp>
@@ -29,18 +31,27 @@ inline std::string reason_of(const std::exception& error) {
   return text.substr(0, text.find_last_not_of(". ", end == 0 ? 0 : end - 1) + 1);
 }
 
-/// The store by which the ranks meet. Rank 0 serves it.
+/// From 2.4 on LibTorch serves a store by libuv if it was built for that, and Debian's was not.
+template <class Options>
+void without_libuv(Options& options) {
+  if constexpr (requires { options.useLibUV = false; }) options.useLibUV = false;
+}
+
+/// The store by which the ranks meet.
 inline c10::intrusive_ptr<c10d::Store> open_store(const Rendezvous& place,
                                                   std::chrono::milliseconds limit) {
   c10d::TCPStoreOptions options;
   options.port = place.port;
-  options.isServer = place.rank == 0;
+  options.isServer = place.rank == 0 && !place.served;
   options.waitWorkers = false;  // LibTorch's waiting goes on in silence when the time is over
   options.timeout = limit;
+  without_libuv(options);
   try {
-    return c10::make_intrusive<c10d::TCPStore>(place.address, options);
+    // Apart from what else the store may hold.
+    return c10::make_intrusive<c10d::PrefixStore>(
+        place.prefix + "/mnv3", c10::make_intrusive<c10d::TCPStore>(place.address, options));
   } catch (const std::exception& error) {
-    if (place.rank == 0)
+    if (options.isServer)
       throw GroupError(fmt::format(
           "mnv3: rank 0 of {} cannot wait for the others at {}:{}: {}. Is the port in use? Give "
           "all ranks another one in MASTER_PORT",

@@ -8,12 +8,15 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include <signal.h>
 
 #include <c10/core/Device.h>
 #include <c10/util/Exception.h>
@@ -65,6 +68,16 @@ inline std::string lost_contact(const Rendezvous& place, std::string_view doing,
       "mnv3: rank {} of {} lost contact with the others while {}: {}. The rank that failed says "
       "why, if it could; start all ranks again, with --resume where the program has it",
       place.rank, place.size, doing, reason_of(error));
+}
+
+/// Gloo writes to sockets that the other side may have closed. By default that ends the process
+/// without a word, instead of throwing; Python ignores the signal, too.
+/// Source  Linux man-pages 6.03: signal(7), write(2) on EPIPE.
+inline void ignore_closed_sockets() {
+  struct sigaction now {};
+  if (::sigaction(SIGPIPE, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
+      now.sa_handler == SIG_DFL)
+    ::signal(SIGPIPE, SIG_IGN);
 }
 
 /// Gives the error that `call` throws a text that says what was lost. A c10::Error stays as it is:
@@ -130,10 +143,14 @@ class DistributedGroup final : public Group {
         options_(options),
         backend_(detail::chosen(options.backend, options.device.is_cuda())) {
     const auto connect = [&](const char* purpose) {
-      return detail::keeping_contact(place_, "connecting to them", [&] {
+      try {
         return detail::make_process_group(backend_, place_, store_, purpose, options_.timeout);
-      });
+      } catch (const std::exception& error) {
+        throw GroupError(detail::lost_contact(place_, "connecting to them", error));
+      }
     };
+    detail::check_available(backend_);
+    detail::ignore_closed_sockets();
     store_ = detail::meet(place_, options.join_timeout);
     calls_ = connect("calls");
     // Buckets are sent in the order in which gradients become ready, other things in that of the
@@ -194,7 +211,8 @@ class DistributedGroup final : public Group {
         reducer_->prepare_for_backward(outputs);
       });
     } catch (const c10::Error& error) {
-      TORCH_CHECK(false, "mnv3: gradients cannot be averaged", without_gradient(),
+      TORCH_CHECK(false, "mnv3: gradients cannot be averaged",
+                  without_gradient(error.what_without_backtrace()),
                   ". Freeze what is not used before `attach`, or set "
                   "GroupOptions::find_unused_parameters. LibTorch says: ",
                   detail::reason_of(error));
@@ -207,13 +225,23 @@ class DistributedGroup final : public Group {
     detail::keeping_contact(place_, doing, [&] { start()->wait(); });
   }
 
-  /// What to say of the trainable parameters that have never had a gradient.
-  std::string without_gradient() const {
+  /// The parameters of which LibTorch says "Parameter indices which did not receive grad for rank
+  /// 0: 2 3", by name.
+  std::string without_gradient(const std::string& text) const {
+    constexpr std::string_view start = "not receive grad for rank";
+    std::size_t at = text.find(start);
+    if (at == std::string::npos || (at = text.find(':', at)) == std::string::npos) return "";
+    std::istringstream indices(text.substr(at + 1));
     std::string names;
-    for (const auto& [name, parameter] : trainable_)
-      if (!parameter.grad().defined())
-        names += (names.empty() ? ": no output has used " : ", ") + name;
+    for (std::size_t i = 0; indices >> i && i < trainable_.size();)
+      names += (names.empty() ? ": no output has used " : ", ") + trainable_[i].first;
     return names;
+  }
+
+  std::vector<torch::Tensor> trainable_tensors() const {
+    std::vector<torch::Tensor> tensors;
+    for (const auto& [name, parameter] : trainable_) tensors.push_back(parameter);
+    return tensors;
   }
 
   void send_state(torch::nn::Module& module) {
@@ -224,8 +252,12 @@ class DistributedGroup final : public Group {
     if (state.empty()) return;
     constexpr std::size_t buffer_bytes = 250U * 1024U * 1024U;  // as in Python
     try {
-      detail::keeping_contact(place_, "comparing networks",
-                              [&] { c10d::verify_params_across_processes(calls_, state, {}); });
+      detail::keeping_contact(place_, "comparing networks", [&] {
+        c10d::verify_params_across_processes(calls_, state, {});
+        // What is trainable in one rank must be in all.
+        if (!trainable_.empty())
+          c10d::verify_params_across_processes(calls_, trainable_tensors(), {});
+      });
     } catch (const c10::Error& error) {
       TORCH_CHECK(false, "mnv3: the ranks do not have the same network: ", detail::reason_of(error),
                   " (params: first parameters, then buffers)");
@@ -235,12 +267,9 @@ class DistributedGroup final : public Group {
   }
 
   std::unique_ptr<c10d::Reducer> make_reducer() const {
-    std::vector<torch::Tensor> trainable;
+    std::vector<torch::Tensor> trainable = trainable_tensors();
     std::unordered_map<std::size_t, std::string> names;
-    for (const auto& [name, parameter] : trainable_) {
-      names.emplace(trainable.size(), name);
-      trainable.push_back(parameter);
-    }
+    for (std::size_t i = 0; i < trainable.size(); ++i) names.emplace(i, trainable_[i].first);
     const std::vector<bool> sparse(trainable.size(), false);
     // The first buckets: all in one, until it is known in which order gradients come. With unused
     // parameters that may change from step to step, so it is the parameters' own, from the end.
@@ -271,7 +300,7 @@ class DistributedGroup final : public Group {
 };
 
 /// The group that this process belongs to: of as many as the environment, or `options`, say. To be
-/// destroyed before `main` returns.
+/// destroyed before `main` returns. From then on the process ignores SIGPIPE, unless it handles it.
 ///
 /// Errors  std::invalid_argument if the environment is wrong; GroupError if the others do not come
 ///         within `join_timeout`; c10::Error if LibTorch lacks the backend.

@@ -24,6 +24,9 @@ struct Rendezvous {
   int local_rank = 0;  ///< Among the ranks of this machine: the number of the GPU to take.
   std::string address = "127.0.0.1";
   std::uint16_t port = 29500;  ///< torchrun's.
+  /// Whether somebody else serves that port, as torchrun does. Otherwise rank 0 does.
+  bool served = false;
+  std::string prefix{};  ///< Of what this run writes there: torchrun's restarts share a store.
 };
 
 namespace detail {
@@ -113,6 +116,12 @@ inline Rendezvous rendezvous_from(const Environment& get) {
     if (const char* const port = get("MASTER_PORT"); port != nullptr)
       read->port = static_cast<std::uint16_t>(
           whole_number("MASTER_PORT", port, 1, 65535, "a whole number from 1 to 65535"));
+    // Source  torch 1.13.1 distributed/rendezvous.py L147-174.
+    const char* const agent = get("TORCHELASTIC_USE_AGENT_STORE");
+    read->served = agent != nullptr && agent == std::string_view("True");
+    if (const char* const count = get("TORCHELASTIC_RESTART_COUNT");
+        read->served && count != nullptr)
+      read->prefix = fmt::format("/worker/attempt_{}", count);
     return *read;
   }
   return {};
