@@ -247,14 +247,13 @@ int run(const Options& options) {
   mnv3::to_memory_format(*net, torch::MemoryFormat::ChannelsLast);
   fmt::print("{} classes: {}\n", classes, fmt::join(data.classes, ", "));
 
-  // A third of the time only the classifier learns; then the stages before it, one after the other.
+  // Two epochs for the classifier alone; then the stages before it learn with it, one by one.
   const bool is_new = options.pretrained.empty();
-  const std::int64_t probe = is_new ? 0 : options.epochs / 3;
   using mnv3::Stage;
   const std::array<mnv3::Unfreezing, 3> schedule{
       {{0, {Stage::classifier}},
-       {probe, {Stage::C4, Stage::C5}},
-       {is_new ? 0 : probe + 1, {Stage::stem, Stage::C1, Stage::C2, Stage::C3}}}};
+       {is_new ? 0 : 2, {Stage::C4, Stage::C5}},
+       {is_new ? 0 : 3, {Stage::stem, Stage::C1, Stage::C2, Stage::C3}}}};
   auto optimizer = mnv3::make_optimizer<torch::optim::AdamW>(
       net, {.lr = options.lr, .layer_decay = is_new ? 1 : 0.8, .weight_decay = 0.02});
   train::Trainer trainer(net, optimizer,

@@ -29,6 +29,7 @@
 #include <mnv3/train/autocast.hpp>
 #include <mnv3/train/data/batch.hpp>
 #include <mnv3/train/group.hpp>
+#include <mnv3/train/schedule.hpp>
 #include <mnv3/train/trainer/checkpoint.hpp>
 #include <mnv3/train/trainer/curves.hpp>
 #include <mnv3/train/trainer/evaluate.hpp>
@@ -108,18 +109,22 @@ class Trainer {
   template <class Training, class Validation>
   TrainingResult run(Training& training, Validation* validation) {
     check_options(training.batches());
+    check_ranks(training);
     const SignalGuard signals(options_.handle_signals);
     const RatesKept rates(optimizer_);
-    base_rates_ = rates.rates;
+    rate_.reset();
+    if (options_.schedule) rate_.emplace(optimizer_, options_.schedule);
     signals_ = &signals;
     result_ = {};
     trainable_.reset();
-    begin(training);
+    begin(training, validation != nullptr, rates.rates);
     ProgressBar bar(options_.epochs * steps_per_epoch_, options_.progress && is_writer());
     bar_ = &bar;
 
     while (progress_.epoch < options_.epochs && !out_of_patience() && result_.signal == 0)
       run_epoch(training, validation);
+    if (group().size() == 1 && result_.signal == 0)
+      result_.signal = signals.received();  // while the last files were written
     result_.ended = result_.signal != 0                 ? Ended::signal
                     : progress_.epoch < options_.epochs ? Ended::early
                                                         : Ended::completed;
@@ -146,6 +151,7 @@ class Trainer {
         .rate = optimizer_.param_groups().front().options().get_lr(),
         .images_per_second = static_cast<double>(progress_.images) / progress_.seconds,
         .seconds = progress_.seconds};
+    share_buffers();
     if (validation != nullptr) {
       // What evaluation draws at random must not be seen by a training that begins with it again.
       const torch::Tensor random = detail::random_state(torch::kCPU);
@@ -226,7 +232,22 @@ class Trainer {
       return evaluate(net_, validation, how);
   }
 
+  /// Local batch norm has statistics of its own on each rank; what is evaluated and saved is rank
+  /// 0's.
+  void share_buffers() {
+    if (group().size() == 1) return;
+    const auto share = [&](const torch::nn::Module& module) {
+      for (const torch::Tensor& buffer : module.buffers()) {
+        torch::Tensor values = buffer.detach();
+        group().broadcast(values);
+      }
+    };
+    share(*net_);
+    if constexpr (has_ema) share(*ema_->average());
+  }
+
   void end_epoch(const EpochRecord& record) {
+    check_finite();  // or the best weights would be lost to it
     progress_.history.push_back(record);
     const bool is_best = is_better(metric_of(record), progress_.best_metric);
     if (is_best) {
@@ -244,7 +265,10 @@ class Trainer {
     if (is_best && !options_.best.empty()) save_best();
     save();
     on_writer("write its files", [&] {
-      if (!options_.log.empty()) detail::append_csv(options_.log, record);
+      if (!options_.log.empty() && progress_.history.size() == 1)
+        detail::begin_csv(options_.log, progress_.history);
+      else if (!options_.log.empty())
+        detail::append_csv(options_.log, record);
       if (!options_.curves.empty()) write_curves(options_.curves, progress_.history);
       if (options_.print) print(record, is_best);
     });
@@ -264,13 +288,7 @@ class Trainer {
   }
 
   void apply_schedule() {
-    auto& groups = optimizer_.param_groups();
-    for (std::size_t i = base_rates_.size(); i < groups.size(); ++i)  // added since
-      base_rates_.push_back(groups[i].options().get_lr());
-    if (!options_.schedule) return;
-    const double factor = options_.schedule(schedule_position());
-    for (std::size_t i = 0; i < groups.size(); ++i)
-      groups[i].options().set_lr(base_rates_[i] * factor);
+    if (rate_) rate_->set(schedule_position());
   }
 
   double schedule_position() const {
@@ -340,9 +358,8 @@ class Trainer {
 
   [[noreturn]] void fail_not_finite(std::string_view what, double value) const {
     throw NotFiniteError(
-        fmt::format("mnv3: {} is {} in step {} (epoch {}, batch {}), with the rate {:.3g}; that "
-                    "step was not done. "
-                    "{}",
+        fmt::format("mnv3: {} is {} in step {} (epoch {}, batch {}), with the rate {:.3g}; the "
+                    "optimizer has not done that step, but batch norm has seen its pictures. {}",
                     what, std::isnan(value) ? "NaN" : fmt::format("{}", value), progress_.step + 1,
                     progress_.epoch + 1, progress_.batch + 1,
                     optimizer_.param_groups().front().options().get_lr(), last_checkpoint()));
@@ -372,6 +389,10 @@ class Trainer {
         fmt::format("{{.patience}} of 0 (never stop early) or more, not {}", options_.patience));
     require(!options_.clip_norm || *options_.clip_norm > 0,
             fmt::format("{{.clip_norm}} above 0, not {}", options_.clip_norm.value_or(0)));
+    require(options_.checkpoint_steps >= 0 && options_.checkpoint_seconds >= 0,
+            "{.checkpoint_steps} and {.checkpoint_seconds} of 0 (only after epochs) or more");
+    require(!options_.resume || !options_.overwrite,
+            "either {.resume}, to go on, or {.overwrite}, to begin anew");
     require(!options_.resume || !options_.checkpoint.empty(),
             "{.checkpoint}, the file that {.resume} is to go on from");
     require(!optimizer_.param_groups().empty(), "an optimizer that has parameters");
@@ -390,32 +411,44 @@ class Trainer {
           group().rank(), batches_, sum / ranks));
   }
 
+  /// All ranks would train on the same pictures.
   template <class Training>
-  void begin(Training& training) {
+  void check_ranks(const Training& training) const {
+    if constexpr (requires { training.ranks(); })
+      if (training.ranks() != group().size() || training.rank() != group().rank())
+        throw std::invalid_argument(
+            fmt::format("mnv3: the pictures are dealt to rank {} of {}, but this is rank {} of {}; "
+                        "set `rank` and `ranks` of its `Batching` to the group's",
+                        training.rank(), training.ranks(), group().rank(), group().size()));
+  }
+
+  template <class Training>
+  void begin(Training& training, bool has_validation, const std::vector<double>& rates) {
     batches_ = training.batches();
     steps_per_epoch_ = (batches_ + options_.accumulate - 1) / options_.accumulate;
     device_ = detail::device_of(*net_);
     check_batches();
     progress_ = {.epochs = options_.epochs};
-    settings_ = settings_of(training);
+    settings_ = settings_of(training, has_validation);
     resumed_random_.reset();
     on_writer("write its files", [&] {  // what can go wrong goes wrong now, not after an epoch
       for (const auto& path : {options_.checkpoint, options_.best, options_.log, options_.curves})
         if (!path.empty())
           weights::name_file_in_errors("write", path, [&] { weights::AtomicFile probe(path); });
     });
-    const torch::Tensor file = options_.checkpoint.empty() ? torch::Tensor() : read_checkpoint();
-    has_checkpoint_ = file.defined();
-    if (file.defined() && options_.resume)
-      resume(file);
-    else if (file.defined() && !options_.overwrite)
+    const bool looks = !options_.checkpoint.empty() && !options_.overwrite;
+    const torch::Tensor file = looks ? read_checkpoint() : torch::Tensor();
+    has_checkpoint_ = file.defined() && options_.resume;
+    if (has_checkpoint_)
+      resume(file, rates);
+    else if (file.defined())
       throw std::invalid_argument(
           fmt::format("mnv3: {} is there, from a training before. Set `resume` to go on from it or "
                       "`overwrite` to "
                       "begin anew, or choose another file",
                       options_.checkpoint.string()));
-    else
-      has_checkpoint_ = false;
+    else if (!options_.overwrite)
+      on_writer("begin anew", [&] { refuse_lost_files(); });
     if constexpr (has_ema)
       if (group().size() > 1)
         for (const auto& [name, tensor] : state_dict(*ema_->average())) {
@@ -424,23 +457,41 @@ class Trainer {
         }
     saved_step_ = progress_.step;
     saved_at_ = Clock::now();
-    on_writer("write its files", [&] {
-      if (!options_.log.empty()) detail::begin_csv(options_.log, progress_.history);
-    });
+    if (has_checkpoint_)
+      on_writer("write its files", [&] {
+        if (!options_.log.empty()) detail::begin_csv(options_.log, progress_.history);
+      });
+  }
+
+  /// A training that begins anew must not cost what another one has left: its log, or, unless it was
+  /// to go on, its best weights.
+  void refuse_lost_files() const {
+    for (const auto& [path, what] : {std::pair(&options_.log, "log"),
+                                     std::pair(options_.resume ? nullptr : &options_.best, "best")})
+      if (path != nullptr && !path->empty() && std::filesystem::exists(*path))
+        throw std::invalid_argument(fmt::format(
+            "mnv3: {} (`{}`) is there, from a training before, but there is no checkpoint {} to go "
+            "on from. Correct `checkpoint`, set `overwrite` to begin anew, or choose another file",
+            path->string(), what, options_.checkpoint.string()));
   }
 
   /// What must be the same when the training goes on.
   template <class Training>
-  detail::Settings settings_of(const Training& training) const {
+  detail::Settings settings_of(const Training& training, bool has_validation) const {
     detail::Settings settings;
     const auto add = [&](std::string_view name, const auto& value) {
       settings.emplace_back(name, fmt::format("{}", value));
     };
     if constexpr (requires { training.batch_size(); }) add("batch size", training.batch_size());
     if constexpr (requires { training.seed(); }) add("seed", training.seed());
+    if constexpr (requires { training.size(); }) add("samples", training.size());
     add("batches per epoch and rank", batches_);
     add("ranks", group().size());
     add("accumulate", options_.accumulate);
+    add("best by", !has_validation                       ? "training loss"
+                   : options_.metric == Metric::accuracy ? "accuracy"
+                                                         : "validation loss");
+    add("device", device_.is_cpu() ? "cpu" : "cuda");
     const std::vector<torch::Tensor> parameters = net_->parameters();
     if (!parameters.empty()) add("dtype", c10::toString(parameters.front().scalar_type()));
     detail::add_optimizer(settings, optimizer_);
@@ -469,7 +520,7 @@ class Trainer {
   }
 
   /// All or nothing: everything is read and checked before anything is changed.
-  void resume(const torch::Tensor& bytes) {
+  void resume(const torch::Tensor& bytes, const std::vector<double>& rates) {
     const detail::TrainingFile file(
         std::as_bytes(
             std::span(bytes.data_ptr<std::uint8_t>(), static_cast<std::size_t>(bytes.numel()))),
@@ -492,7 +543,10 @@ class Trainer {
     RandomStates random{file["random.cpu"], {}};
     if (device_.is_cuda()) random.cuda = file["random.cuda"];
 
-    detail::load_optimizer(optimizer_, file["optimizer"]);
+    detail::load_optimizer(optimizer_, file["optimizer"], device_);
+    // Some optimizers bring the rates that they had; those of the program count.
+    for (std::size_t i = 0; i < rates.size(); ++i)
+      optimizer_.param_groups()[i].options().set_lr(rates[i]);
     const torch::NoGradGuard no_grad;
     for (std::size_t i = 0; i < targets.size(); ++i) {
       torch::Tensor target = targets[i].second;
@@ -503,6 +557,11 @@ class Trainer {
     if (progress.batch > 0) resumed_random_ = std::move(random);
     progress.epochs = options_.epochs;
     progress_ = std::move(progress);
+    if (progress_.step > 0) {  // an epoch that has only its end before it tells its last rate
+      --progress_.step;
+      apply_schedule();
+      ++progress_.step;
+    }
   }
 
   // --------------------------------------------------------------------------- files --
@@ -515,16 +574,25 @@ class Trainer {
     return tensors;
   }
 
+  /// What is not finite must replace nothing that is.
+  void check_finite() const {
+    const auto check = [&](const torch::nn::Module& module) {
+      for (const auto& parameter : module.named_parameters())
+        if (!parameter.value().isfinite().all().template item<bool>())
+          throw NotFiniteError(fmt::format(
+              "mnv3: {} is not finite after step {} (epoch {}), with the rate {:.3g}. {}",
+              parameter.key(), progress_.step, progress_.epoch + 1,
+              optimizer_.param_groups().front().options().get_lr(), last_checkpoint()));
+    };
+    check(*net_);
+    if constexpr (has_ema) check(*ema_->average());
+  }
+
   /// Writes the checkpoint, unless what it would have is of no use.
   void save() {
     bar_->clear();
     if (options_.checkpoint.empty()) return;
-    for (const auto& parameter : net_->named_parameters())
-      if (!parameter.value().isfinite().all().template item<bool>())
-        throw NotFiniteError(
-            fmt::format("mnv3: {} is not finite after step {} (epoch {}), with the rate {:.3g}. {}",
-                        parameter.key(), progress_.step, progress_.epoch + 1,
-                        optimizer_.param_groups().front().options().get_lr(), last_checkpoint()));
+    check_finite();
     const RandomStates random = random_states();
     on_writer("write the checkpoint", [&] {
       NamedTensors tensors = networks();
@@ -650,7 +718,7 @@ class Trainer {
   detail::Settings settings_;
   detail::Progress progress_;
   TrainingResult result_;
-  std::vector<double> base_rates_;
+  std::optional<ScheduledRate> rate_;
   std::optional<std::vector<bool>> trainable_;  // as the group knows it
   std::optional<RandomStates> resumed_random_;  // in the middle of an epoch
   const SignalGuard* signals_ = nullptr;

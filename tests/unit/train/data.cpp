@@ -293,6 +293,26 @@ TEST_CASE("ranks share each batch of the whole") {
     }
 }
 
+TEST_CASE("for evaluation each sample is counted once, on however many ranks") {
+  for (const int ranks : {1, 3, 4}) {
+    std::multiset<std::size_t> seen;
+    for (int rank = 0; rank < ranks; ++rank) {
+      const Batching batching{
+          .batch_size = 2, .shuffle = false, .rank = rank, .ranks = ranks, .even = false};
+      EpochSampler sampler(10, batching, 0);
+      std::int64_t count = 0;
+      while (const auto batch = sampler.next()) {
+        CHECK_FALSE(batch->empty());
+        seen.insert(batch->begin(), batch->end());
+        ++count;
+      }
+      CHECK(count == batching.batches(10));
+    }
+    CHECK(seen.size() == 10);
+    CHECK(std::set(seen.begin(), seen.end()).size() == 10);
+  }
+}
+
 TEST_CASE("an epoch goes on at any batch") {
   const Batching batching{.batch_size = 7, .seed = 9};
   const auto all = batches_of(50, batching, 3);

@@ -22,7 +22,10 @@
 
 #include <sys/resource.h>
 
+#include <mnv3/train/data/tensor_loader.hpp>
 #include <mnv3/train/ema.hpp>
+#include <mnv3/train/rmsprop.hpp>
+#include <mnv3/train/schedule.hpp>
 #include <mnv3/weights/load.hpp>
 
 #include "../weights/files.hpp"
@@ -323,6 +326,86 @@ TEST_CASE("gradients that are not finite stop the training by choice, parameters
   mnv3::load(net, folder / "run.ckpt", {.prefix = "model."});
   for (const torch::Tensor& parameter : net->parameters())
     CHECK(parameter.isfinite().all().item<bool>());
+}
+
+TEST_CASE("weights that are not finite are never the best ones, with a checkpoint or without") {
+  const files::TemporaryFolder folder;
+  int steps = 0;
+  const auto loss = [&](const torch::Tensor& outputs, const mnv3::train::Batch& batch) {
+    const torch::Tensor plain = torch::cross_entropy_loss(outputs, batch.labels);
+    return ++steps == 10 ? plain + (outputs * 0).sum().sqrt() : plain;  // the last of epoch 2
+  };
+  TrainerOptions options{.epochs = 3, .loss = loss, .best = folder / "best.pth"};
+  CHECK_THROWS_AS(Program().fit(options), mnv3::train::NotFiniteError);
+  TrainedNet net;
+  if (std::filesystem::exists(folder / "best.pth")) mnv3::load(net, folder / "best.pth");
+  for (const torch::Tensor& parameter : net->parameters())
+    CHECK(parameter.isfinite().all().item<bool>());
+}
+
+TEST_CASE("a training that begins anew costs no other one its log or best weights") {
+  const files::TemporaryFolder folder;
+  TrainerOptions options = three_epochs(folder / "run.ckpt");
+  options.log = folder / "run.csv";
+  options.best = folder / "best.pth";
+  Program().fit(options);
+  const std::string log = files::read(folder / "run.csv"), best = files::read(folder / "best.pth");
+  TrainerOptions mistyped = options;
+  mistyped.checkpoint = folder / "rum.ckpt";
+  mistyped.resume = true;
+  CHECK(files::contains(message_of<std::invalid_argument>([&] { Program().fit(mistyped); }),
+                        "run.csv (`log`) is there"));
+  mistyped.resume = false;
+  mistyped.log.clear();
+  CHECK(files::contains(message_of<std::invalid_argument>([&] { Program().fit(mistyped); }),
+                        "best.pth (`best`) is there"));
+  CHECK(files::read(folder / "run.csv") == log);
+  CHECK(files::read(folder / "best.pth") == best);
+  options.overwrite = true;
+  Program().fit(options);
+  CHECK(files::read(folder / "run.csv") != "");
+}
+
+TEST_CASE("a training that goes on has this program's rates, whatever the optimizer brings") {
+  const files::TemporaryFolder folder;
+  const auto fit = [&](double rate, bool resume) {
+    torch::manual_seed(1);
+    TrainedNet net;
+    mnv3::train::RMSpropTF optimizer(net->parameters(), mnv3::train::RMSpropTFOptions(rate));
+    Pictures pictures(32);
+    double seen = 0;
+    mnv3::train::Trainer trainer(
+        net, optimizer,
+        {.epochs = resume ? 2 : 1,
+         .checkpoint = folder / "run.ckpt",
+         .resume = resume,
+         .print = false,
+         .on_epoch_end = [&](const mnv3::train::EpochRecord& record) { seen = record.rate; }});
+    trainer.fit(pictures);
+    return seen;
+  };
+  CHECK(fit(0.01, false) == doctest::Approx(0.01));
+  CHECK(fit(0.001, true) == doctest::Approx(0.001));
+}
+
+TEST_CASE("a schedule that gives no number is an error before the step") {
+  Program program;
+  const torch::Tensor before = program.net->parameters()[0].detach().clone();
+  CHECK(files::contains(message_of<std::invalid_argument>([&] {
+                          program.fit({.schedule = mnv3::train::Step{.every = 0},
+                                       .schedule_unit = mnv3::train::ScheduleUnit::step});
+                        }),
+                        "the schedule gives"));
+  CHECK(torch::equal(program.net->parameters()[0], before));
+}
+
+TEST_CASE("pictures that are dealt to other ranks than there are are refused") {
+  Program program;
+  mnv3::train::TensorLoader data(torch::rand({8, 3, 16, 16}), torch::zeros({8}, torch::kLong),
+                                 {.batching = {.batch_size = 2, .rank = 1, .ranks = 2}});
+  mnv3::train::Trainer trainer(program.net, program.optimizer, {.print = false});
+  CHECK(files::contains(message_of<std::invalid_argument>([&] { trainer.fit(data); }),
+                        "rank 1 of 2, but this is rank 0 of 1"));
 }
 
 TEST_CASE("a disk that is full while a checkpoint is written keeps the old one") {

@@ -12,7 +12,7 @@ namespace mnv3::train {
 /// What one step trains on.
 struct Batch {
   torch::Tensor pictures;  ///< (N, C, H, W)
-  torch::Tensor labels;    ///< (N), int64
+  torch::Tensor labels;    ///< (N), int64; or (N, classes), the shares that `mixup` gives.
   torch::Tensor indices;   ///< (N), int64: where each sample stands in its set.
 
   std::int64_t size() const { return labels.size(0); }

@@ -28,11 +28,15 @@ struct Batching {
   std::uint64_t seed = 0;
   int rank = 0;
   int ranks = 1;
+  /// False: no sample is there twice, so that ranks may have unequal batches: for evaluation.
+  bool even = true;
 
   std::int64_t global_batch_size() const { return batch_size * ranks; }
 
   /// In an epoch of a set of `size`, on each rank.
   std::int64_t batches(std::int64_t size) const {
+    if (!drop_last && !even)
+      return size / global_batch_size() + (rank < size % global_batch_size() ? 1 : 0);
     return drop_last ? size / global_batch_size()
                      : (size + global_batch_size() - 1) / global_batch_size();
   }
@@ -46,7 +50,7 @@ struct Batching {
       throw std::invalid_argument(
           fmt::format("mnv3: rank {} of {} does not exist; ranks count from 0", rank, ranks));
     if (size < 1) throw std::invalid_argument("mnv3: the set is empty; give at least one sample");
-    if (batches(size) < 1)
+    if (batches(size) < 1 && even)
       throw std::invalid_argument(
           fmt::format("mnv3: a batch of {} ({} on each of {} ranks) is larger than the set of {}, "
                       "and drop_last "
@@ -100,7 +104,8 @@ class EpochSampler {
     const auto size = static_cast<std::int64_t>(order_.size());
     const std::int64_t begin = next_++ * batching_.global_batch_size();
     const std::int64_t left = std::min(batching_.global_batch_size(), size - begin);
-    const std::int64_t dealt = (left + batching_.ranks - 1) / batching_.ranks * batching_.ranks;
+    const std::int64_t dealt =
+        batching_.even ? (left + batching_.ranks - 1) / batching_.ranks * batching_.ranks : left;
     BatchRequestType batch;
     for (std::int64_t i = batching_.rank; i < dealt; i += batching_.ranks)
       batch.push_back(

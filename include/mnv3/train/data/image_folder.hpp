@@ -139,7 +139,7 @@ class ImageFolder {
 
   /// Puts `fraction` of the pictures of each class aside for validation, rounded, but leaves one of
   /// each class for training, and puts aside one of each class that has two. Which ones follows
-  /// from `seed` and from the pictures' names, not from the order in which a disk lists them.
+  /// from `seed` and from the pictures' names, so that new ones move no others, but for rounding.
   ///
   /// Errors  std::invalid_argument unless `fraction` is above 0 and below 1.
   Split split(double fraction, std::uint64_t seed = 0) const;
@@ -219,18 +219,31 @@ struct ImageFolder::Split {
   ImageFolder training, validation;
 };
 
+namespace detail {
+
+/// FNV-1a, the same on all machines, which std::hash is not.
+constexpr std::int64_t hash_of(std::string_view text) {
+  std::uint64_t hash = 14695981039346656037u;
+  for (const char letter : text)
+    hash = (hash ^ static_cast<unsigned char>(letter)) * 1099511628211u;
+  return static_cast<std::int64_t>(hash);
+}
+
+}  // namespace detail
+
 inline ImageFolder::Split ImageFolder::split(double fraction, std::uint64_t seed) const {
   if (!(fraction > 0 && fraction < 1))
     throw std::invalid_argument(fmt::format(
         "mnv3: the fraction for validation is {}, but must be above 0 and below 1", fraction));
   std::vector<PictureSample> training, validation;
   for (std::int64_t label = 0; label < static_cast<std::int64_t>(classes_.size()); ++label) {
-    // Sorted by a number drawn for each, so that a picture's fate hangs on its own place only.
+    // Sorted by a number drawn for each, so that a picture's fate hangs on its own name only.
     std::vector<std::pair<std::uint64_t, const PictureSample*>> drawn;
-    std::int64_t place = 0;
     for (const PictureSample& sample : samples_)
       if (sample.label == label)
-        drawn.emplace_back(RandomStream(seed, label, place++).bits(), &sample);
+        drawn.emplace_back(
+            RandomStream(seed, label, detail::hash_of(sample.path.filename().string())).bits(),
+            &sample);
     std::ranges::sort(drawn);
     const auto count = static_cast<std::int64_t>(drawn.size());
     const std::int64_t wanted = std::llround(fraction * static_cast<double>(count));

@@ -33,7 +33,7 @@
 
 namespace mnv3::train {
 
-/// What is done to a picture before it becomes floats.
+/// What is done to a picture before it becomes floats. Several threads call it at once.
 using PictureTransform = std::function<Image(Image, RandomStream&)>;
 
 /// One after the other: `compose(RandomResizedCrop{}, RandomHorizontalFlip{}, RandAugment{})`.
@@ -48,7 +48,7 @@ PictureTransform compose(Transforms... transforms) {
 /// What is done about a picture that is damaged, cut off, or none.
 enum class OnUnreadable {
   error,  ///< Training ends with a message that names it.
-  skip    ///< Its batch is one smaller; see `PictureLoader::unreadable`.
+  skip    ///< Its batch is one smaller; see `PictureLoader::unreadable`. Not for several ranks.
 };
 
 struct PictureLoaderOptions {
@@ -185,6 +185,10 @@ class PictureLoader {
                                                .normalize = Normalize(options.mean, options.std)}) {
     options.batching.check(size());
     if (options.erasing) options.erasing->check();
+    if (options.on_unreadable == OnUnreadable::skip && options.batching.ranks > 1)
+      throw std::invalid_argument(
+          "mnv3: OnUnreadable::skip makes batches of unequal sizes, of which several ranks cannot "
+          "take the mean; find the damaged pictures with one rank, and remove them");
     if (!shared_->transform)
       throw std::invalid_argument(
           "mnv3: PictureLoader needs a transform that gives all pictures one size, "
@@ -202,6 +206,8 @@ class PictureLoader {
   /// What a training that goes on must have again.
   std::int64_t batch_size() const { return shared_->options.batching.batch_size; }
   std::uint64_t seed() const { return shared_->options.batching.seed; }
+  int rank() const { return shared_->options.batching.rank; }
+  int ranks() const { return shared_->options.batching.ranks; }
 
   /// The threads begin at once.
   void start(std::int64_t epoch, std::int64_t first_batch = 0) {

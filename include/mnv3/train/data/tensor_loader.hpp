@@ -55,6 +55,8 @@ class TensorLoader {
   /// What a training that goes on must have again.
   std::int64_t batch_size() const { return options_.batching.batch_size; }
   std::uint64_t seed() const { return options_.batching.seed; }
+  int rank() const { return options_.batching.rank; }
+  int ranks() const { return options_.batching.ranks; }
 
   void start(std::int64_t epoch, std::int64_t first_batch = 0) {
     sampler_.emplace(size(), options_.batching, epoch, first_batch);

@@ -39,10 +39,13 @@
 
 // The state of a training as the tensors of a file:
 //
-// model.*, ema.*   the state dicts optimizer        what `torch::save` writes of it, as bytes
-// random.cpu       the state of each rank's generator, (ranks, bytes); random.cuda where it is used
-// progress.*       where the training is history.*        a column each, (epochs) settings
-// a text of lines "name = value": what must be the same when training goes on
+// - "model." and "ema.": the state dicts.
+// - "optimizer": what `torch::save` writes of it, as bytes.
+// - "random.cpu", and "random.cuda" where it is used: the state of each rank's generator, (ranks,
+//   bytes).
+// - "progress.": where the training is.
+// - "history.": a column each, (epochs).
+// - "settings": lines "name = value": what must be the same when training goes on.
 
 namespace mnv3::train::detail {
 
@@ -80,9 +83,10 @@ inline torch::Tensor optimizer_bytes(const torch::optim::Optimizer& optimizer) {
   torch::save(optimizer, stream);
   return to_bytes(stream.str());
 }
-inline void load_optimizer(torch::optim::Optimizer& optimizer, const torch::Tensor& bytes) {
+inline void load_optimizer(torch::optim::Optimizer& optimizer, const torch::Tensor& bytes,
+                           torch::Device device) {
   std::istringstream stream(to_text(bytes));
-  torch::load(optimizer, stream);
+  torch::load(optimizer, stream, device);
 }
 
 /// The state of LibTorch's own generator for a device.

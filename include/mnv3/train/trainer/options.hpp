@@ -19,7 +19,7 @@ enum class Metric { accuracy, loss };
 
 /// What a schedule counts in, fractions included.
 enum class ScheduleUnit {
-  training,  ///< From 0 to 1, which the end of the last epoch would be.
+  training,  ///< From 0 to 1, which the end of the last epoch is: with more epochs it is later.
   epoch,
   step,
 };
@@ -51,8 +51,9 @@ struct TrainerOptions {
   std::filesystem::path checkpoint{};
   std::int64_t checkpoint_steps = 0;  ///< Written after every so many steps, too.
   double checkpoint_seconds = 0;      ///< And when it has become so many seconds old.
-  /// Go on from `checkpoint`, if it is there. What the run was started with must be the same, but
-  /// for `epochs`, which may be more, and rates, schedules and losses, which are not compared.
+  /// Go on from `checkpoint`, if it is there. Network, pictures, ranks, optimizer, device,
+  /// `accumulate` and what is best must be those of the checkpoint. `epochs` may be more; to make a
+  /// training longer, count the schedule in epochs. Rates, schedules and losses are this program's.
   bool resume = false;
   bool overwrite = false;          ///< Begin anew although `checkpoint` is there.
   std::filesystem::path best{};    ///< The best epoch's weights, as `mnv3::save` writes them.
@@ -65,7 +66,8 @@ struct TrainerOptions {
 
   /// Called before each epoch, with its number from 0 on: the place to unfreeze stages. When a
   /// training goes on, it is called only for the epoch that goes on, after the checkpoint has been
-  /// read: what it sets must follow from the number alone.
+  /// read: what it sets must follow from the number alone. The optimizer has all its groups from the
+  /// start, as `param_groups` gives them, also of what is frozen.
   std::function<void(std::int64_t epoch)> on_epoch_begin{};
   /// Called after each epoch's evaluation and before its checkpoint.
   std::function<void(const EpochRecord& record)> on_epoch_end{};
@@ -73,7 +75,9 @@ struct TrainerOptions {
   /// Finish the step, write the checkpoint and return when SIGINT or SIGTERM comes; end at once
   /// with the second.
   bool handle_signals = true;
-  Group* group = nullptr;  ///< The processes that train together; null: this one alone.
+  /// The processes that train together; null: this one alone. All of them give the same options,
+  /// names of files included.
+  Group* group = nullptr;
 };
 
 /// Why a training ended.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstddef>
 #include <mutex>
@@ -11,17 +12,16 @@ namespace mnv3::train {
 namespace detail {
 
 /// What the handler has seen: no signal, SIGINT or SIGTERM.
-inline volatile std::sig_atomic_t received_signal = 0;
+inline std::atomic<int> received_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free, "what a handler may touch");
 
 extern "C" {
 /// The first signal is noted. The second ends the program as if nobody had handled it.
 inline void mnv3_train_note_signal(int signal) {
-  if (received_signal != 0) {
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);  // blocked until this function returns
-    return;
-  }
-  received_signal = signal;
+  int none = 0;
+  if (received_signal.compare_exchange_strong(none, signal)) return;
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);  // blocked until this function returns
 }
 }
 
@@ -57,7 +57,7 @@ class SignalGuard {
   }
 
   /// The signal that came while it lived; 0 if none did.
-  int received() const { return enabled_ ? static_cast<int>(detail::received_signal) : 0; }
+  int received() const { return enabled_ ? detail::received_signal.load() : 0; }
 
  private:
   static constexpr std::array signals{SIGINT, SIGTERM};
