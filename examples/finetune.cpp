@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -149,6 +150,17 @@ std::int64_t learning_count(const torch::nn::Module& module) {
   return count;
 }
 
+/// Files of whole networks and of features alone: a classifier is learned anyway.
+void load_pretrained(mnv3::MobileNetV3<Arch>& net, const std::filesystem::path& path) {
+  const mnv3::LoadReport report = mnv3::load(net, path, {.allow_missing = true});
+  for (const std::string& name : report.missing)
+    if (!name.starts_with("classifier."))
+      throw std::runtime_error(
+          fmt::format("{} lacks {} of MobileNetV3-Small; give a file that has all its features",
+                      path.string(), name));
+  fmt::print("{} tensors loaded from {}\n", report.loaded.size(), path.string());
+}
+
 // ------------------------------------------------------------------------- sheet --
 
 /// The pictures of a batch as they were before they were normalised.
@@ -242,7 +254,7 @@ int run(const Options& options) {
   if (options.pretrained.empty())
     fmt::print("no --pretrained: the network begins from nothing\n");
   else
-    mnv3::load(backbone, std::filesystem::path(options.pretrained));
+    load_pretrained(backbone, options.pretrained);
   Net net = mnv3::replace_classifier(backbone, classes);
   mnv3::to_memory_format(*net, torch::MemoryFormat::ChannelsLast);
   fmt::print("{} classes: {}\n", classes, fmt::join(data.classes, ", "));
@@ -297,7 +309,8 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app(
       "Fine-tunes MobileNetV3-Small on pictures of your own, or on Fashion-MNIST: first the\n"
-      "classifier, then stage after stage. Draws what it gets wrong, saves and deploys the network.");
+      "classifier, then stage after stage. Draws what it gets wrong, saves and deploys the "
+      "network.");
   app.option_defaults()->take_last()->always_capture_default();
   app.add_option("--folder", options.folder, "folder with a folder of pictures for each class")
       ->type_name("DIR")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Trains a small MobileNetV3 on Fashion-MNIST from nothing to about 89 % in two epochs: a table, a
+// Trains a small MobileNetV3 on Fashion-MNIST from nothing to about 91.5 % in eight epochs: a table, a
 // training loop, a test, a .pth file, and an encoder that taps the same table. A program to start
 // your own from; `train --help` lists the flags.
 
@@ -36,7 +36,7 @@ struct Options {
   std::string data = "/usr/share/datasets/fashion-mnist";
   std::string weights = "fashion.pth";
   std::string sheet = "fashion.png";
-  int epochs = 2;
+  int epochs = 8;
   int batch = 128;
   double lr = 5e-3;
   int seed = 1;
