@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Trains a small MobileNetV3 on Fashion-MNIST from nothing to more than 91 % in eight epochs: a table, a
-// training loop, a test, a .pth file, and an encoder that taps the same table. A program to start
+// Trains a small MobileNetV3 on Fashion-MNIST from nothing to more than 91 % in eight epochs: a
+// table, a trainer, a test, a .pth file, and an encoder that taps the same table. A program to start
 // your own from; `train --help` lists the flags.
 
 #include <algorithm>
