@@ -5,6 +5,9 @@
 // mnv3/train/data/picture_loader.hpp, which needs mnv3::vision; training on several machines is in
 // mnv3/train/distributed.hpp, which needs mnv3::distributed.
 
+#include <mnv3/version.hpp>
+
+#if __cplusplus >= 202002L
 #include <mnv3/train/augment/batch.hpp>
 #include <mnv3/train/augment/color_jitter.hpp>
 #include <mnv3/train/augment/rand_augment.hpp>
@@ -25,3 +28,4 @@
 #include <mnv3/train/rmsprop.hpp>
 #include <mnv3/train/schedule.hpp>
 #include <mnv3/train/trainer.hpp>
+#endif

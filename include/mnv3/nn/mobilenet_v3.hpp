@@ -208,6 +208,8 @@ class Refused : public torch::nn::Module {
  public:
   std::conditional_t<Outputs == 1, torch::Tensor, std::array<torch::Tensor, Outputs>> forward(
       const torch::Tensor& x);
+  void check_children() const {}
+  Definition definition() const;
 };
 
 /// Number of outputs of a network with these taps.
