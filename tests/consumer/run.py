@@ -61,7 +61,7 @@ def install_with_meson(work):
 def pkg_config_files(prefix):
     """The folder that has them. They must not know this machine's folders but LibTorch's."""
     files = sorted(prefix.rglob("*.pc"))
-    names = ["mnv3-config.pc", "mnv3-hub.pc", "mnv3-vision.pc", "mnv3.pc"]
+    names = ["mnv3-config.pc", "mnv3-distributed.pc", "mnv3-hub.pc", "mnv3-vision.pc", "mnv3.pc"]
     if [file.name for file in files] != names:
         sys.exit(f"installed pkg-config files: {files}")
     for file in files:
@@ -126,11 +126,14 @@ def main():
         run(*compiler, HERE / "hub.cpp", "-o", work / "hub",
             *flags(folder, "--cflags", "--libs", "mnv3-hub"))
         run(work / "hub", cwd=work)
+        run(*compiler, HERE / "distributed.cpp", "-o", work / "distributed",
+            *flags(folder, "--cflags", "--libs", "mnv3-distributed"))
+        run(work / "distributed")
     elif arguments.kind == "pkg_config_of_meson":
         _, folder = build_with_pkg_config(arguments, install_with_meson(work), work)
         # The other programs are built with what CMake installs: the same flags must come of both.
         _, other = build_with_pkg_config(arguments, install(arguments, work), work)
-        for name in ("mnv3", "mnv3-vision", "mnv3-hub"):
+        for name in ("mnv3", "mnv3-distributed", "mnv3-vision", "mnv3-hub"):
             ours, theirs = ({word for word in flags(place, "--cflags", "--libs", name)
                              if not word.startswith(("-I" + str(work), "-D"))}
                             for place in (folder, other))
