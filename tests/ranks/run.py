@@ -195,6 +195,20 @@ def killed(arguments):
     lost(arguments, 2, 1, signal.SIGKILL, "on local=1 out=on_RANK_2", within=10)  # in `backward`
 
 
+def resumed(arguments):
+    """A lost rank, and all of them once more from the checkpoint, against a training in one go."""
+    with Ranks(arguments, 2, "trainer checkpoint=whole.ckpt out=whole_RANK") as ranks:
+        ranks.finish()
+    lost(arguments, 2, 1, signal.SIGKILL, "trainer slow=1 checkpoint=cut.ckpt out=cut_RANK",
+         within=10)
+    expect((arguments.work / "cut.ckpt").exists(), "there is no checkpoint")
+    with Ranks(arguments, 2, "trainer checkpoint=cut.ckpt out=cut_RANK") as ranks:
+        ranks.finish()
+    truth = read(arguments.work / "whole_0")
+    for name in ("whole_1", "cut_0", "cut_1"):
+        expect(read(arguments.work / name) == truth, name, "has other weights")
+
+
 def stopped(arguments):
     lost(arguments, 2, 1, signal.SIGSTOP, "wait timeout_ms=1500", within=10)
 
@@ -262,7 +276,7 @@ def served_by_torchrun(arguments):
     expect(done.returncode == 0, done.stderr)
 
 
-CASES = [training, unused_parameters, different_networks, killed, stopped, nobody_joins,
+CASES = [training, unused_parameters, different_networks, killed, resumed, stopped, nobody_joins,
          port_in_use, two_runs_in_one_place, variables, served_by_torchrun]
 LONG = [stopped_by_default]
 

@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -21,8 +22,11 @@
 #include <torch/torch.h>
 
 #include <mnv3/mnv3.hpp>
+#include <mnv3/train/data/tensor_loader.hpp>
 #include <mnv3/train/distributed.hpp>
 #include <mnv3/train/freeze.hpp>
+#include <mnv3/train/param_groups.hpp>
+#include <mnv3/train/trainer.hpp>
 
 // One rank: tool CASE [name=value...] [+ CASE ...]. What it has trained goes into `out`, for run.py to compare.
 
@@ -334,6 +338,46 @@ void differ_frozen(train::Group& group, const Arguments&) {
   group.attach(*layer);
 }
 
+/// The library's own loop, which goes on from its checkpoint if there is one.
+void train_by_trainer(train::Group& group, const Arguments& arguments) {
+  torch::manual_seed(1 + group.rank());
+  mnv3::MobileNetV3<TinyArch> net;
+  mnv3::freeze(net, 0, 2);
+  train::synchronize_batch_norm(*net, group);
+  auto optimizer = mnv3::make_optimizer<torch::optim::SGD>(
+      net, {.lr = 0.05}, torch::optim::SGDOptions(0.05).momentum(0.9));
+  torch::Generator generator = at::detail::createCPUGenerator(7);
+  const torch::Tensor pictures = torch::randn({48, 3, 32, 32}, generator);
+  const torch::Tensor labels = torch::randint(10, {48}, generator, torch::kLong);
+  int batches = 0;
+  train::TensorLoader training(
+      pictures, labels,
+      {.batching = {.batch_size = 4, .seed = 3, .rank = group.rank(), .ranks = group.size()},
+       .transform = [&](train::Batch&, train::RandomStream&) {
+         if (number(arguments, "slow", 0) == 0) return;
+         fmt::print("step {}\n", batches++);
+         std::fflush(stdout);
+         std::this_thread::sleep_for(std::chrono::milliseconds(50));
+       }});
+  train::TensorLoader validation(pictures.slice(0, 0, 29), labels.slice(0, 0, 29),
+                                 {.batching = {.batch_size = 4,
+                                               .shuffle = false,
+                                               .rank = group.rank(),
+                                               .ranks = group.size(),
+                                               .even = false}});
+  train::Trainer trainer(net, optimizer,
+                         {.epochs = 4,
+                          .checkpoint = arguments.at("checkpoint"),
+                          .checkpoint_steps = 1,
+                          .resume = true,
+                          .print = false,
+                          .progress = false,
+                          .group = &group});
+  const train::TrainingResult result = trainer.fit(training, validation);
+  expect(result.history.size() == 4 && result.evaluation.count == 29, "what was done");
+  write(arguments.at("out"), state_of(*net));
+}
+
 /// Trains until it is stopped.
 void train_on(train::Group& group, Arguments arguments) {
   arguments.insert({"steps", "100000"});
@@ -381,6 +425,7 @@ void run(const std::vector<Case>& cases) {
       {"exchange", exchange},
       {"differ", differ},
       {"on", train_on},
+      {"trainer", train_by_trainer},
       {"wait", wait_in_vain},
       {"norm", norms},
       {"differ_frozen", differ_frozen},

@@ -12,6 +12,7 @@
 #include <exception>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -113,7 +114,7 @@ class Trainer {
     const SignalGuard signals(options_.handle_signals);
     const RatesKept rates(optimizer_);
     rate_.reset();
-    if (options_.schedule) rate_.emplace(optimizer_, options_.schedule);
+    if (options_.schedule) rate_ = std::make_unique<ScheduledRate>(optimizer_, options_.schedule);
     signals_ = &signals;
     result_ = {};
     trainable_.reset();
@@ -718,7 +719,7 @@ class Trainer {
   detail::Settings settings_;
   detail::Progress progress_;
   TrainingResult result_;
-  std::optional<ScheduledRate> rate_;
+  std::unique_ptr<ScheduledRate> rate_;
   std::optional<std::vector<bool>> trainable_;  // as the group knows it
   std::optional<RandomStates> resumed_random_;  // in the middle of an epoch
   const SignalGuard* signals_ = nullptr;
