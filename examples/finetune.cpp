@@ -74,8 +74,7 @@ struct Source {
 };
 
 template <class Loader>
-Source source_of(Loader loader) {
-  const auto shared = std::make_shared<Loader>(std::move(loader));
+Source source_of(const std::shared_ptr<Loader>& shared) {
   return {.count = [shared] { return shared->batches(); },
           .begin = [shared](std::int64_t e, std::int64_t b) { shared->start(e, b); },
           .take = [shared] { return shared->next(); }};
@@ -85,6 +84,7 @@ struct Data {
   std::vector<std::string> classes;
   Source training, validation;
   torch::Tensor class_weights{};
+  std::vector<std::shared_ptr<train::PictureLoader>> loaders{};  // of what may be unreadable
 };
 
 /// Pictures in a folder with a folder for each class; every fifth is kept for validation.
@@ -96,22 +96,24 @@ Data read_folder(const Options& options) {
   const auto on_unreadable =
       options.skip_unreadable ? train::OnUnreadable::skip : train::OnUnreadable::error;
   torch::Tensor weights = training.class_weights();
-  return {
-      .classes = all.classes(),
-      .training = source_of(train::PictureLoader(
-          std::move(training),
-          train::compose(train::RandomResizedCrop{.size = options.size, .scale = {0.3, 1}},
-                         train::RandomHorizontalFlip{}),
-          {.batching = {.batch_size = options.batch, .seed = seed},
-           .workers = workers,
-           .on_unreadable = on_unreadable})),
-      .validation = source_of(train::PictureLoader(
-          std::move(validation),
-          train::ResizeCenterCrop{.resize_size = options.size * 8 / 7, .crop_size = options.size},
-          {.batching = {.batch_size = options.batch, .shuffle = false},
-           .workers = workers,
-           .on_unreadable = on_unreadable})),
-      .class_weights = std::move(weights)};
+  const auto learned = std::make_shared<train::PictureLoader>(
+      std::move(training),
+      train::compose(train::RandomResizedCrop{.size = options.size, .scale = {0.3, 1}},
+                     train::RandomHorizontalFlip{}),
+      train::PictureLoaderOptions{.batching = {.batch_size = options.batch, .seed = seed},
+                                  .workers = workers,
+                                  .on_unreadable = on_unreadable});
+  const auto tested = std::make_shared<train::PictureLoader>(
+      std::move(validation),
+      train::ResizeCenterCrop{.resize_size = options.size * 8 / 7, .crop_size = options.size},
+      train::PictureLoaderOptions{.batching = {.batch_size = options.batch, .shuffle = false},
+                                  .workers = workers,
+                                  .on_unreadable = on_unreadable});
+  return {.classes = all.classes(),
+          .training = source_of(learned),
+          .validation = source_of(tested),
+          .class_weights = std::move(weights),
+          .loaders = {learned, tested}};
 }
 
 /// Grey 28 x 28 pictures as what the network knows: larger, in three channels, normalised.
@@ -128,19 +130,21 @@ Data read_fashion(const Options& options) {
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const auto loader = [&](const char* set, int limit, bool augmented) {
     const auto samples = examples::read_fashion_mnist(options.fashion, set, limit);
-    return source_of(train::TensorLoader(
+    return source_of(std::make_shared<train::TensorLoader>(
         samples.pictures, samples.labels,
-        {.batching = {.batch_size = options.batch, .shuffle = augmented, .seed = seed},
-         .transform = [augmented, size = options.size](train::Batch& batch,
-                                                       train::RandomStream& random) {
-           if (augmented) train::random_horizontal_flip(batch, random);
-           batch.pictures = as_photographs(batch.pictures, size);
-         }}));
+        train::TensorLoaderOptions{
+            .batching = {.batch_size = options.batch, .shuffle = augmented, .seed = seed},
+            .transform = [augmented, size = options.size](train::Batch& batch,
+                                                          train::RandomStream& random) {
+              if (augmented) train::random_horizontal_flip(batch, random);
+              batch.pictures = as_photographs(batch.pictures, size);
+            }}));
   };
   return {.classes = {examples::fashion_classes.begin(), examples::fashion_classes.end()},
           .training = loader("train", options.limit, true),
           .validation = loader("t10k", options.limit, false),
-          .class_weights = {}};
+          .class_weights = {},
+          .loaders = {}};
 }
 
 std::int64_t learning_count(const torch::nn::Module& module) {
@@ -288,6 +292,10 @@ int run(const Options& options) {
                               }});
   const train::TrainingResult result = trainer.fit(data.training, data.validation);
   mnv3::save(net, options.weights);
+  for (const auto& loader : data.loaders)
+    if (const train::Unreadable skipped = loader->unreadable(); skipped.count > 0)
+      fmt::print("{} pictures could not be read and were left out, first of all:\n  {}\n",
+                 skipped.count, fmt::join(skipped.first, "\n  "));
   if (result.ended == train::Ended::signal) {
     fmt::print("stopped; weights: {}{}\n", options.weights,
                options.checkpoint.empty() ? "" : "; --resume goes on");
