@@ -120,10 +120,7 @@ Data read_folder(const Options& options) {
 torch::Tensor as_photographs(const torch::Tensor& pictures, int size) {
   torch::Tensor x = pictures.to(torch::kFloat).div_(255);  // (N, 1, 28, 28)
   x = torch::upsample_bilinear2d(x, {size, size}, /*align_corners=*/false).expand({-1, 3, -1, -1});
-  const auto values = [](const std::array<double, 3>& of) {
-    return torch::tensor({of[0], of[1], of[2]}, torch::kFloat).view({1, 3, 1, 1});
-  };
-  return (x - values(mnv3::imagenet_mean)) / values(mnv3::imagenet_std);
+  return mnv3::nn::normalize(x, mnv3::Input::rgb01_normalized_imagenet);
 }
 
 Data read_fashion(const Options& options) {
@@ -169,10 +166,10 @@ void load_pretrained(mnv3::MobileNetV3<Arch>& net, const std::filesystem::path& 
 
 /// The pictures of a batch as they were before they were normalised.
 torch::Tensor as_pictures(const torch::Tensor& normalized) {
-  const auto values = [](const std::array<double, 3>& of) {
-    return torch::tensor({of[0], of[1], of[2]}, torch::kFloat).view({1, 3, 1, 1});
-  };
-  return (normalized * values(mnv3::imagenet_std) + values(mnv3::imagenet_mean)).clamp(0, 1);
+  const auto options = normalized.options();
+  return (normalized * mnv3::nn::per_channel(mnv3::imagenet_std, options) +
+          mnv3::nn::per_channel(mnv3::imagenet_mean, options))
+      .clamp(0, 1);
 }
 
 /// The most confident mistakes.

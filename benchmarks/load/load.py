@@ -16,19 +16,15 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "peers"))
+from report import machine
+
 try:
     import torch
     import torchvision
 except ImportError as error:
     print(f"SKIPPED: {sys.executable}: {error}", file=sys.stderr)
     sys.exit(77)
-
-
-def cpu():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(": ")[1]
-    return "?"
 
 
 def main():
@@ -66,7 +62,7 @@ def main():
         ours.stdin.close()
         ours.wait()
         size = path.stat().st_size
-    print(f"{cpu()}; torch {torch.__version__}; 1 thread; {arguments.rounds} rounds; "
+    print(f"{machine()}; torch {torch.__version__}; 1 thread; {arguments.rounds} rounds; "
           f"a file of {size:,} bytes")
     for name, values in seconds.items():
         values = values[3:]  # the first find the file out of the caches

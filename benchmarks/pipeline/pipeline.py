@@ -11,13 +11,15 @@ into a batch. Exit code 77: torchvision is not installed.
 
 import argparse
 import pathlib
-import platform
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "peers"))
+from report import machine
 
 try:
     import PIL
@@ -28,13 +30,6 @@ try:
 except ImportError as error:
     print(f"SKIPPED: {sys.executable}: {error}", file=sys.stderr)
     sys.exit(77)
-
-
-def cpu():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(": ")[1]
-    return platform.processor() or "?"
 
 
 def synthetic(generator, width, height):
@@ -108,7 +103,7 @@ def main():
         print("", file=ours.stdin, flush=True)  # the workers hold its end open, too
         ours.wait()
     turbo = features.version("libjpeg_turbo")
-    print(f"\n{cpu()}; {arguments.workers} workers, batches of {arguments.batch}, "
+    print(f"\n{machine()}; {arguments.workers} workers, batches of {arguments.batch}, "
           f"{arguments.pictures} JPEGs of {arguments.size[0]} x {arguments.size[1]}, "
           f"{bytes_ / arguments.pictures / 1024:.0f} KiB each, {len(photos)} photographs; "
           f"torch {torch.__version__}, torchvision {torchvision.__version__}, "

@@ -11,7 +11,6 @@ import argparse
 import math
 import pathlib
 import sys
-import tempfile
 import unittest
 from unittest import mock
 
@@ -21,6 +20,8 @@ import torch
 from PIL import Image
 from torchvision import datasets, transforms
 from torchvision.transforms import InterpolationMode, autoaugment, functional
+
+from tool_process import run_tests
 
 TOOL = None
 MASK = 2**64 - 1
@@ -263,22 +264,17 @@ class Transforms(Case):
                 self.assertTrue((ours.reshape(3, 40, 50) == theirs.numpy()).all(), (layout, seed))
 
 
-def main():
+def use_tool(tool):
     global TOOL
+    TOOL = tool
+
+
+def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True, type=pathlib.Path)
     arguments = parser.parse_args()
-    load = unittest.defaultTestLoader.loadTestsFromTestCase
-    suite = unittest.TestSuite(load(group) for group in (Functions, Folder, Transforms))
-    with tempfile.TemporaryDirectory() as folder:
-        TOOL = parity.Tool(arguments.tool.resolve(), folder)
-        result = unittest.TextTestRunner(verbosity=1).run(suite)
-        status = TOOL.close()
-    if status != 0:
-        sys.exit(f"{arguments.tool} ended with status {status}")
-    if not result.wasSuccessful():
-        sys.exit(1)
+    run_tests((Functions, Folder, Transforms), arguments.tool, use_tool)
 
 
 if __name__ == "__main__":

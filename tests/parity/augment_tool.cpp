@@ -9,14 +9,11 @@
 //   folder ROOT OUTPUT                      its classes, and its pictures with their labels
 //   normalize INPUT channels_last|contiguous SEED OUTPUT   with RandomErasing, as float32
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <sstream>
 #include <stdexcept>
@@ -35,6 +32,8 @@
 #include <mnv3/train/augment/random_resized_crop.hpp>
 #include <mnv3/train/data/image_folder.hpp>
 #include <mnv3/vision/image_file.hpp>
+
+#include <parity/serve.hpp>
 
 namespace {
 
@@ -150,15 +149,4 @@ void obey(const std::string& line) {
 
 }  // namespace
 
-int main() {
-  for (std::string line; std::getline(std::cin, line);) {
-    std::string answer = "ok";
-    try {
-      obey(line);
-    } catch (const std::exception& error) {
-      answer = std::string("error: ") + error.what();
-      std::replace(answer.begin(), answer.end(), '\n', ' ');
-    }
-    std::cout << answer << std::endl;
-  }
-}
+int main() { serve(obey); }

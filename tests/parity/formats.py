@@ -18,7 +18,6 @@ import pickle
 import random
 import struct
 import sys
-import tempfile
 import unittest
 import zipfile
 
@@ -29,7 +28,7 @@ except ImportError as error:
           "These tests need torch; on Debian: apt-get install python3-torch", file=sys.stderr)
     sys.exit(77)
 
-from tool_process import Tool
+from tool_process import run_tests
 
 TOOL = None
 
@@ -647,8 +646,12 @@ class Hostile(unittest.TestCase):
 GROUPS = {"table": Table, "written": Written, "memory": Memory, "hostile": Hostile}
 
 
-def main():
+def use_tool(tool):
     global TOOL
+    TOOL = tool
+
+
+def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True, type=pathlib.Path)
@@ -656,14 +659,7 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     groups = [GROUPS[arguments.group]] if arguments.group else GROUPS.values()
-    suite = unittest.TestSuite(map(unittest.defaultTestLoader.loadTestsFromTestCase, groups))
-    with tempfile.TemporaryDirectory() as folder:
-        TOOL = Tool(arguments.tool.resolve(), folder)
-        result = unittest.TextTestRunner(verbosity=1).run(suite)
-        status = TOOL.close()
-    if status != 0:
-        sys.exit(f"{arguments.tool} ended with status {status}")
-    sys.exit(not result.wasSuccessful())
+    run_tests(groups, arguments.tool, use_tool)
 
 
 if __name__ == "__main__":

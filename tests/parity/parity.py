@@ -16,7 +16,6 @@ import math
 import os
 import pathlib
 import sys
-import tempfile
 import time
 import unittest
 
@@ -37,7 +36,7 @@ except ImportError as error:
           file=sys.stderr)
     sys.exit(77)
 
-from tool_process import Tool
+from tool_process import run_tests
 
 # Of the difference's L2 norm to torchvision's. Both sides call the same kernels in the same order,
 # so that nearly all differences are 0. The exception is channels_last: our gate's ReLU works in
@@ -1399,8 +1398,13 @@ GROUPS = {group.__name__.lower(): group for group in (Keys, Eval, Train, Init, P
                                                      Timm)}
 
 
+def use_tool(tool):
+    global TOOL
+    TOOL = tool
+
+
 def main():
-    global TOOL, WEIGHTS
+    global WEIGHTS
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True, type=pathlib.Path)
@@ -1413,18 +1417,7 @@ def main():
     torch.set_num_threads(2)  # as in tool.cpp
     torch.manual_seed(1)
     groups = [GROUPS[arguments.group]] if arguments.group else list(GROUPS.values())
-    load = unittest.defaultTestLoader.loadTestsFromTestCase
-    suite = unittest.TestSuite(load(group) for group in groups)
-    with tempfile.TemporaryDirectory() as folder:
-        TOOL = Tool(arguments.tool.resolve(), folder)
-        result = unittest.TextTestRunner(verbosity=1).run(suite)
-        status = TOOL.close()
-    if status != 0:
-        sys.exit(f"{arguments.tool} ended with status {status}")
-    if not result.wasSuccessful():
-        sys.exit(1)
-    if len(result.skipped) == result.testsRun:
-        sys.exit(77)
+    run_tests(groups, arguments.tool, use_tool)
 
 
 if __name__ == "__main__":

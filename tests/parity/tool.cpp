@@ -17,9 +17,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <exception>
 #include <fstream>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -38,6 +36,7 @@
 #include <mnv3/mnv3.hpp>
 
 #include <parity/networks.hpp>
+#include <parity/serve.hpp>
 
 /// A user's own module with a network inside. LibTorch prints the name of its type.
 struct Segmenter : torch::nn::Module {
@@ -252,14 +251,5 @@ void obey(const std::string& line) {
 
 int main() {
   at::set_num_threads(2);  // as in parity.py: sums are split by threads, and so are rounding errors
-  for (std::string line; std::getline(std::cin, line);) {
-    std::string answer = "ok";
-    try {
-      obey(line);
-    } catch (const std::exception& error) {
-      answer = std::string("error: ") + error.what();
-      std::replace(answer.begin(), answer.end(), '\n', ' ');
-    }
-    std::cout << answer << std::endl;
-  }
+  serve(obey);
 }

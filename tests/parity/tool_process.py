@@ -5,6 +5,9 @@ import contextlib
 import os
 import pathlib
 import subprocess
+import sys
+import tempfile
+import unittest
 
 
 class Tool:
@@ -32,3 +35,21 @@ class Tool:
             self.process.stdin.close()
         self.process.stdout.close()
         return self.process.wait()
+
+
+def run_tests(groups, program, use, **runner):
+    """Runs the test cases `groups` with a tool, which `use` is given, and ends with 1 if one of them
+    fails and with 77 if all are skipped."""
+    load = unittest.defaultTestLoader.loadTestsFromTestCase
+    suite = unittest.TestSuite(load(group) for group in groups)
+    with tempfile.TemporaryDirectory() as folder:
+        tool = Tool(program.resolve(), folder)
+        use(tool)
+        result = unittest.TextTestRunner(verbosity=1, **runner).run(suite)
+        status = tool.close()
+    if status != 0:
+        sys.exit(f"{program} ended with status {status}")
+    if not result.wasSuccessful():
+        sys.exit(1)
+    if len(result.skipped) == result.testsRun:
+        sys.exit(77)

@@ -12,7 +12,6 @@ import math
 import os
 import pathlib
 import sys
-import tempfile
 import unittest
 import warnings
 
@@ -29,7 +28,7 @@ except ImportError as error:
           file=sys.stderr)
     sys.exit(77)
 
-from tool_process import Tool
+from tool_process import run_tests
 
 # Of the difference's L2 norm to that of torch's tensor, in float64. Biases that a batch norm takes
 # out again have gradients of rounding alone and stay at some 1e-18; such tensors count as this long.
@@ -343,8 +342,12 @@ GROUPS = {group.__name__.lower(): group
           for group in (Steps, RMSpropTF, Schedules, Mixing, Losses, Autocast)}
 
 
-def main():
+def use_tool(tool):
     global TOOL
+    TOOL = tool
+
+
+def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True, type=pathlib.Path)
@@ -353,16 +356,7 @@ def main():
     torch.set_num_threads(2)  # as in train_tool.cpp
     warnings.simplefilter("ignore")  # SequentialLR warns of what it does itself
     groups = [GROUPS[arguments.group]] if arguments.group else list(GROUPS.values())
-    load = unittest.defaultTestLoader.loadTestsFromTestCase
-    suite = unittest.TestSuite(load(group) for group in groups)
-    with tempfile.TemporaryDirectory() as folder:
-        TOOL = Tool(arguments.tool.resolve(), folder)
-        result = unittest.TextTestRunner(verbosity=1, warnings="ignore").run(suite)
-        status = TOOL.close()
-    if status != 0:
-        sys.exit(f"{arguments.tool} ended with status {status}")
-    if not result.wasSuccessful():
-        sys.exit(1)
+    run_tests(groups, arguments.tool, use_tool, warnings="ignore")
 
 
 if __name__ == "__main__":

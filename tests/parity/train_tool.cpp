@@ -10,11 +10,8 @@
 //   schedule KIND STEPS OUTPUT OPTIONS         KIND: constant, cosine, step, exponential
 //   distill INPUTS OUTPUTS OPTIONS             temperature, alpha, smoothing
 
-#include <algorithm>
 #include <cstdint>
-#include <exception>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -41,6 +38,8 @@
 #include <mnv3/train/rmsprop.hpp>
 #include <mnv3/train/schedule.hpp>
 #include <mnv3/weights.hpp>
+
+#include <parity/serve.hpp>
 
 namespace {
 
@@ -260,14 +259,5 @@ void obey(const std::string& line) {
 
 int main() {
   at::set_num_threads(2);  // as in train_steps.py
-  for (std::string line; std::getline(std::cin, line);) {
-    std::string answer = "ok";
-    try {
-      obey(line);
-    } catch (const std::exception& error) {
-      answer = std::string("error: ") + error.what();
-      std::replace(answer.begin(), answer.end(), '\n', ' ');
-    }
-    std::cout << answer << std::endl;
-  }
+  serve(obey);
 }

@@ -18,7 +18,6 @@ import re
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 import warnings
@@ -33,6 +32,8 @@ from torchvision.models import mobilenetv3
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional
 from torchvision.transforms._presets import ImageClassification
+
+from tool_process import run_tests
 
 FILTERS = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
 TOOL = None
@@ -749,8 +750,13 @@ GROUPS = {group.__name__.lower(): group
           for group in (Published, Hash, Decode, Orientation, Cases, Resize, Preprocess, Classify)}
 
 
+def use_tool(tool):
+    global TOOL
+    TOOL = tool
+
+
 def main():
-    global TOOL, CLASSIFY, WEIGHTS
+    global CLASSIFY, WEIGHTS
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True, type=pathlib.Path)
@@ -763,18 +769,7 @@ def main():
     WEIGHTS = arguments.weights.resolve()
     CLASSIFY = arguments.classify and arguments.classify.resolve()
     groups = [GROUPS[arguments.group]] if arguments.group else list(GROUPS.values())
-    load = unittest.defaultTestLoader.loadTestsFromTestCase
-    suite = unittest.TestSuite(load(group) for group in groups)
-    with tempfile.TemporaryDirectory() as folder:
-        TOOL = parity.Tool(arguments.tool.resolve(), folder)
-        result = unittest.TextTestRunner(verbosity=1).run(suite)
-        status = TOOL.close()
-    if status != 0:
-        sys.exit(f"{arguments.tool} ended with status {status}")
-    if not result.wasSuccessful():
-        sys.exit(1)
-    if len(result.skipped) == result.testsRun:
-        sys.exit(77)
+    run_tests(groups, arguments.tool, use_tool)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,9 @@
 //   crop INPUT WIDTH HEIGHT OUTPUT
 //   preprocess INPUT RESIZE CROP FILTER OUTPUT
 
-#include <algorithm>
-#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <sstream>
 #include <stdexcept>
@@ -26,6 +23,8 @@
 
 #include <mnv3/mnv3.hpp>
 #include <mnv3/vision.hpp>
+
+#include <parity/serve.hpp>
 
 namespace {
 
@@ -117,15 +116,4 @@ void obey(const std::string& line) {
 
 }  // namespace
 
-int main() {
-  for (std::string line; std::getline(std::cin, line);) {
-    std::string answer = "ok";
-    try {
-      obey(line);
-    } catch (const std::exception& error) {
-      answer = std::string("error: ") + error.what();
-      std::replace(answer.begin(), answer.end(), '\n', ' ');
-    }
-    std::cout << answer << std::endl;
-  }
-}
+int main() { serve(obey); }

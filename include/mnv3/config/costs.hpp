@@ -28,7 +28,7 @@ constexpr void require_blocks_known(const Definition& net) {
 /// Errors  std::invalid_argument if the blocks are not known or the number of classes is not.
 constexpr void require_known(const Definition& net, int reach) {
   require_blocks_known(net);
-  if (net.settings.num_classes == dynamic_classes && reach >= position_of_logits(net))
+  if (has_dynamic_classes(net, reach))
     throw std::invalid_argument(sentence_of(Rule::classes_known));
 }
 

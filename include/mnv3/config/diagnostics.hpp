@@ -177,9 +177,8 @@ constexpr bool verify_blocks_known() {
 /// for the size of its logits. Always true.
 template <architecture Arch, class Taps>
 constexpr bool verify_classes_known() {
-  constexpr bool known = definition_of<Arch>.settings.num_classes != dynamic_classes ||
-                         reach_of<Arch, Taps>() < position_of_logits(definition_of<Arch>);
-  constexpr Verdict v{.rule = known ? Rule::none : Rule::classes_known};
+  constexpr bool dynamic = has_dynamic_classes(definition_of<Arch>, reach_of<Arch, Taps>());
+  constexpr Verdict v{.rule = dynamic ? Rule::classes_known : Rule::none};
 #define MNV3_RULE(name, sentence) \
   static_assert(v.rule != Rule::name, "mnv3: [" #name "] " sentence);
   MNV3_CLASS_RULES(MNV3_RULE)

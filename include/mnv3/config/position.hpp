@@ -21,6 +21,11 @@ constexpr int position_of_embedding(const Definition& net) {
 }
 constexpr int position_of_logits(const Definition& net) { return position_of_pooled(net) + 2; }
 
+/// Whether a network that ends at `reach` has logits of a number that only the network knows.
+constexpr bool has_dynamic_classes(const Definition& net, int reach) {
+  return net.settings.num_classes == dynamic_classes && reach >= position_of_logits(net);
+}
+
 /// The feature that a position is in, where it is in any.
 constexpr int feature_at(int position) { return position / 2; }
 /// Features that a network has whose last tap is at `reach`.

@@ -23,7 +23,7 @@ inline constexpr int dynamic_classes = -1;
 /// Source  torchvision 0.14.1 models/mobilenetv3.py L118-137, L154, L250.
 struct Settings {
   Input input{};
-  Setting<int> num_classes = by_default(1000);   ///< Or `dynamic_classes`.
+  Setting<int> num_classes = by_default(1000);  ///< Or `dynamic_classes`.
   Setting<int> last_channel = by_default(1280);  ///< Width of the classifier's hidden layer.
   Setting<double> dropout = by_default(0.2);     ///< Probability, before the last Linear.
   Setting<Norm> norm = by_default(Norm::batch);

@@ -8,25 +8,22 @@
 
 namespace mnv3 {
 
-/// Parts of a network in the order in which they run. Each stage but the first begins with a row
-/// that strides; the closing convolutions are the stage after the last of these.
-enum class Stage {
-  stem,  ///< `features.0` and the rows before the first that strides.
-  C1,
-  C2,
-  C3,
-  C4,
-  C5,
-  C6,
-  C7,
-  C8,
-  C9,
-  classifier,  ///< All that is after the features.
-};
+// In the order in which they run.
+#define MNV3_STAGES(STAGE)                                                                  \
+  STAGE(stem)                                                                               \
+  STAGE(C1) STAGE(C2) STAGE(C3) STAGE(C4) STAGE(C5) STAGE(C6) STAGE(C7) STAGE(C8) STAGE(C9) \
+      STAGE(classifier)
+
+/// Parts of a network in the order in which they run: `stem` is `features.0` and the rows before the
+/// first that strides, each of `C1` to `C9` begins with a row that does, the closing convolutions
+/// are the one after the last of these, and `classifier` is all that is after the features.
+#define MNV3_STAGE(name) name,
+enum class Stage { MNV3_STAGES(MNV3_STAGE) };
 using enum Stage;
 
 /// All stages there can be, in order.
-inline constexpr std::array all_stages{stem, C1, C2, C3, C4, C5, C6, C7, C8, C9, classifier};
+inline constexpr std::array all_stages{MNV3_STAGES(MNV3_STAGE)};
+#undef MNV3_STAGE
 
 /// Some of the stages.
 class StageSet {
@@ -53,9 +50,12 @@ class StageSet {
 
 /// "stem", "C1", ...
 constexpr const char* name_of(Stage stage) {
-  constexpr std::array names{"stem", "C1", "C2", "C3", "C4",        "C5",
-                             "C6",   "C7", "C8", "C9", "classifier"};
+#define MNV3_STAGE(name) #name,
+  constexpr std::array names{MNV3_STAGES(MNV3_STAGE)};
+#undef MNV3_STAGE
   return names[static_cast<std::size_t>(stage)];
 }
+
+#undef MNV3_STAGES
 
 }  // namespace mnv3

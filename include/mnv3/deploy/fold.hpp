@@ -53,10 +53,7 @@ class TensorLookup {
 
   /// Errors  c10::Error if there is no such tensor or if it has another shape or an integer type.
   torch::Tensor copy(const Name& name, at::IntArrayRef shape) const {
-    const auto found = by_name_.find(name.view());
-    TORCH_CHECK(found != by_name_.end() && found->second.defined(),
-                "mnv3: folding needs the tensor ", name.view(), ", which is missing");
-    const torch::Tensor& tensor = found->second;
+    const torch::Tensor& tensor = at(name);
     TORCH_CHECK(tensor.sizes() == shape && tensor.is_floating_point(), "mnv3: folding needs ",
                 name.view(), " as floating point of shape ", shape, ", but was given ",
                 tensor.scalar_type(), " of shape ", tensor.sizes());
@@ -67,14 +64,16 @@ class TensorLookup {
   /// The first size of a tensor, where only the tensor tells it.
   ///
   /// Errors  c10::Error if there is no such tensor, or if it is a scalar.
-  std::int64_t size(const Name& name) const {
-    const auto found = by_name_.find(name.view());
-    TORCH_CHECK(found != by_name_.end() && found->second.defined() && found->second.dim() > 0,
-                "mnv3: folding needs the tensor ", name.view(), ", which is missing");
-    return found->second.size(0);
-  }
+  std::int64_t size(const Name& name) const { return at(name).size(0); }
 
  private:
+  const torch::Tensor& at(const Name& name) const {
+    const auto found = by_name_.find(name.view());
+    TORCH_CHECK(found != by_name_.end() && found->second.defined(),
+                "mnv3: folding needs the tensor ", name.view(), ", which is missing");
+    return found->second;
+  }
+
   std::map<std::string, torch::Tensor, std::less<>> by_name_;
 };
 

@@ -9,7 +9,6 @@
 
 #include <fmt/format.h>
 #include <torch/nn/cloneable.h>
-#include <torch/nn/init.h>
 #include <torch/nn/modules/linear.h>
 
 #include <mnv3/config/layers.hpp>
@@ -17,6 +16,7 @@
 #include <mnv3/config/stage_set.hpp>
 #include <mnv3/nn/activation.hpp>
 #include <mnv3/nn/children.hpp>
+#include <mnv3/nn/init.hpp>
 #include <mnv3/nn/print.hpp>
 #include <mnv3/nn/printed_module.hpp>
 #include <mnv3/nn/requires_grad.hpp>
@@ -44,8 +44,7 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
       hidden = other.hidden;
       this->replace_module(std::to_string(classifier_slots(settings_).hidden), hidden);
     }
-    torch::nn::init::normal_(output->weight, 0, 0.01);
-    torch::nn::init::zeros_(output->bias);
+    initialize_linear(*output);
     output->to(other.output->weight.device(), other.output->weight.scalar_type());
     if (!other.is_training()) this->eval();
   }
@@ -140,12 +139,10 @@ class ClassifierImpl final : public torch::nn::Cloneable<ClassifierImpl<WithLogi
   // The children's names are also their places.
   void check_own_children() const {
     const ClassifierSlots slots = classifier_slots(settings_);
-    std::vector<const torch::nn::Module*> own(this->children().size());
+    const int last = WithLogits ? slots.output : slots.activation;  // -1: there are none
+    std::vector<const torch::nn::Module*> own(static_cast<std::size_t>(last + 1));
     if (hidden) own[static_cast<std::size_t>(slots.hidden)] = hidden.get();
-    if constexpr (WithLogits) {
-      own.resize(static_cast<std::size_t>(slots.output) + 1);
-      own.back() = output.get();
-    }
+    if constexpr (WithLogits) own.back() = output.get();
     nn::check_children(*this, own);
   }
   void check_output() const {

@@ -80,10 +80,12 @@ class Conv2dNormActivationImpl final : public torch::nn::Cloneable<Conv2dNormAct
   /// Refuses what `replace_module` put among the children, with the member or without: the strides
   /// of a convolution and the eps of a norm are the table's. See `nn::check_children`.
   void check_children() const {
+    // No module is its own child: what is not as it was made fits nothing that is registered.
+    const std::array<const torch::nn::Module*, 3> own{
+        conv.get() == made_conv_ ? made_conv_ : this,
+        registered_norm() == made_norm_ ? made_norm_ : this, nullptr};
     const bool has_activation = config_.activation != Activation::none;
-    const std::array own{made_conv_, made_norm_, static_cast<const torch::nn::Module*>(nullptr)};
     nn::check_children(*this, std::span(own).first(has_activation ? 3 : 2));
-    nn::check_children(*this, {conv.get(), registered_norm()});
   }
 
   void pretty_print(std::ostream& stream) const override { stream << "Conv2dNormActivation"; }

@@ -9,6 +9,13 @@
 
 namespace mnv3 {
 
+/// Initialises one Linear as torchvision does.
+inline void initialize_linear(torch::nn::LinearImpl& linear) {
+  const torch::NoGradGuard no_grad;
+  torch::nn::init::normal_(linear.weight, 0, 0.01);
+  if (linear.bias.defined()) torch::nn::init::zeros_(linear.bias);
+}
+
 /// Initialises every layer of `module` as torchvision does, from LibTorch's random generator and in
 /// torchvision's order: with the same seed a whole classifier gets the same weights.
 ///
@@ -26,8 +33,7 @@ inline void initialize_weights(torch::nn::Module& module) {
       torch::nn::init::ones_(group_norm->weight);
       torch::nn::init::zeros_(group_norm->bias);
     } else if (auto* linear = child->as<torch::nn::Linear>()) {
-      torch::nn::init::normal_(linear->weight, 0, 0.01);
-      if (linear->bias.defined()) torch::nn::init::zeros_(linear->bias);
+      initialize_linear(*linear);
     }
   }
 }

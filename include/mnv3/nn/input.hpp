@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <vector>
 
-#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/types.h>
 
 #include <mnv3/config/channel_values.hpp>
 #include <mnv3/config/input.hpp>
+#include <mnv3/detail/torch_compat.hpp>
 
 // What a network is given, before its first layer: the same for modules and for what is deployed.
 
@@ -29,8 +29,7 @@ inline void check_input(const torch::Tensor& x, int channels) {
 
 /// Whether autocast converts what operators on this device are given.
 inline bool is_autocast(const torch::Device& device) {
-  const auto key = device.is_cpu() ? c10::DispatchKey::AutocastCPU : c10::DispatchKey::AutocastCUDA;
-  return !c10::impl::tls_is_dispatch_key_excluded(key);
+  return mnv3::detail::is_autocast_enabled(device.is_cpu() ? torch::kCPU : torch::kCUDA);
 }
 
 /// Refuses a picture of another dtype or device than the network's.

@@ -48,18 +48,16 @@ class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl> {
     projection = conv(slots.projection, projection_of(row_));
   }
 
-  void check_children() const {
+  /// Refuses what `replace_module` put among the children, but not among theirs: they do it
+  /// themselves when they run.
+  void check_own_children() const {
     std::vector<const torch::nn::Module*> own;
-    const auto check = [&](const auto& module) {
-      if (!module) return;
-      own.push_back(module.get());
-      module->check_children();
-    };
-    check(expansion);
-    check(depthwise);
-    check(squeeze);
-    check(projection);
+    for_each_child([&](const auto& module) { own.push_back(module.get()); });
     nn::check_children(*this, own);
+  }
+  void check_children() const {
+    check_own_children();
+    for_each_child([](const auto& module) { module->check_children(); });
   }
 
   void pretty_print(std::ostream& stream) const override { stream << "Sequential"; }
@@ -70,6 +68,17 @@ class BottleneckImpl final : public torch::nn::Cloneable<BottleneckImpl> {
   Conv2dNormActivation projection{nullptr};
 
  private:
+  template <class Visit>
+  void for_each_child(Visit visit) const {
+    const auto if_any = [&](const auto& module) {
+      if (module) visit(module);
+    };
+    if_any(expansion);
+    if_any(depthwise);
+    if_any(squeeze);
+    if_any(projection);
+  }
+
   InvertedResidualConfig row_;
   BlockPart part_;
   Settings settings_;
@@ -102,7 +111,8 @@ class InvertedResidualImpl final : public torch::nn::Cloneable<InvertedResidualI
   ///
   /// Shapes  x: (N, input_channels, H, W). Result: (N, expanded_channels, H, W).
   torch::Tensor expand(const torch::Tensor& x) {
-    check_children();
+    nn::check_children(*this, {block.get()});
+    block->check_own_children();
     return has_expansion(row_) ? block->expansion->forward(x) : x;
   }
 

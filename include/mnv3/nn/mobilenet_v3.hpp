@@ -31,7 +31,6 @@
 #include <mnv3/nn/own_block.hpp>
 #include <mnv3/nn/pool.hpp>
 #include <mnv3/nn/printed_module.hpp>
-#include <mnv3/nn/requires_grad.hpp>
 
 namespace mnv3 {
 
@@ -66,8 +65,7 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
                          nn::NoClassifier>;
 
   /// Whether the number of classes is given to the constructor, not in the type.
-  static constexpr bool has_dynamic_classes =
-      net.settings.num_classes == dynamic_classes && reach == position_of_logits(net);
+  static constexpr bool has_dynamic_classes = mnv3::has_dynamic_classes(net, reach);
 
   MobileNetV3Impl() requires(!has_dynamic_classes) { reset(); }
 
@@ -143,12 +141,6 @@ class MobileNetV3Impl final : public torch::nn::Cloneable<MobileNetV3Impl<Arch, 
     check_own_children();
     features->check_children();
     if constexpr (has_classifier) classifier->check_children();
-  }
-
-  std::shared_ptr<torch::nn::Module> clone(nn::CloneDevice device = {}) const override {
-    auto copy = torch::nn::Cloneable<MobileNetV3Impl>::clone(device);
-    nn::copy_requires_grad(*this, *copy);
-    return copy;
   }
 
   void pretty_print(std::ostream& stream) const override { stream << "MobileNetV3"; }

@@ -14,6 +14,8 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include <mnv3/nn/requires_grad.hpp>
+
 namespace mnv3::train {
 
 struct EmaOptions {
@@ -33,10 +35,7 @@ template <class Net>
 Net copy_of(const Net& net) {
   using Impl = std::remove_cvref_t<decltype(*net)>;
   const std::shared_ptr<torch::nn::Module> copy = net->clone();
-  const auto theirs = net->parameters();
-  const auto ours = copy->parameters();
-  for (std::size_t i = 0; i < ours.size(); ++i)
-    ours[i].set_requires_grad(theirs[i].requires_grad());
+  nn::copy_requires_grad(*net, *copy);
   return Net(std::dynamic_pointer_cast<Impl>(copy));
 }
 template <class Net>

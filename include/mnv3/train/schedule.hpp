@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <numbers>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -53,7 +54,7 @@ struct Cosine {
     if (warm_up.covers(step)) return warm_up(step);
     if (step >= length) return final;
     const double progress = (step - warm_up.length) / (length - warm_up.length);
-    return final + (1 - final) * (1 + std::cos(progress * 3.14159265358979323846)) / 2;
+    return final + (1 - final) * (1 + std::cos(progress * std::numbers::pi)) / 2;
   }
 };
 

@@ -188,7 +188,7 @@ class Trainer {
   template <class Training>
   void step(Training& training) {
     const auto begin = Clock::now();
-    apply_schedule();
+    apply_schedule(progress_.step);
     drop_gradients();
     const std::int64_t count = std::min(options_.accumulate, batches_ - progress_.batch);
     double loss_sum = 0;
@@ -237,14 +237,14 @@ class Trainer {
   /// 0's.
   void share_buffers() {
     if (group().size() == 1) return;
-    const auto share = [&](const torch::nn::Module& module) {
-      for (const torch::Tensor& buffer : module.buffers()) {
-        torch::Tensor values = buffer.detach();
-        group().broadcast(values);
-      }
-    };
-    share(*net_);
-    if constexpr (has_ema) share(*ema_->average());
+    broadcast(net_->buffers());
+    if constexpr (has_ema) broadcast(ema_->average()->buffers());
+  }
+  void broadcast(const std::vector<torch::Tensor>& tensors) {
+    for (const torch::Tensor& tensor : tensors) {
+      torch::Tensor values = tensor.detach();
+      group().broadcast(values);
+    }
   }
 
   void end_epoch(const EpochRecord& record) {
@@ -264,7 +264,7 @@ class Trainer {
     agree({});  // on signals since the last step
     // If the program dies between the two files, the epoch is done again and gives the same.
     if (is_best && !options_.best.empty()) save_best();
-    save();
+    write_checkpoint();
     on_writer("write its files", [&] {
       if (!options_.log.empty() && progress_.history.size() == 1)
         detail::begin_csv(options_.log, progress_.history);
@@ -288,12 +288,12 @@ class Trainer {
     return detail::to_device(std::move(*batch), device_);
   }
 
-  void apply_schedule() {
-    if (rate_) rate_->set(schedule_position());
+  /// Sets the rates of the step after `steps` of them.
+  void apply_schedule(std::int64_t steps) {
+    if (rate_) rate_->set(schedule_position(static_cast<double>(steps)));
   }
 
-  double schedule_position() const {
-    const auto step = static_cast<double>(progress_.step);
+  double schedule_position(double step) const {
     const auto per_epoch = static_cast<double>(steps_per_epoch_);
     switch (options_.schedule_unit) {
       case ScheduleUnit::training:
@@ -451,11 +451,10 @@ class Trainer {
     else if (!options_.overwrite)
       on_writer("begin anew", [&] { refuse_lost_files(); });
     if constexpr (has_ema)
-      if (group().size() > 1)
-        for (const auto& [name, tensor] : state_dict(*ema_->average())) {
-          torch::Tensor values = tensor.detach();
-          group().broadcast(values);
-        }
+      if (group().size() > 1) {
+        broadcast(ema_->average()->parameters());
+        broadcast(ema_->average()->buffers());
+      }
     saved_step_ = progress_.step;
     saved_at_ = Clock::now();
     if (has_checkpoint_)
@@ -558,11 +557,8 @@ class Trainer {
     if (progress.batch > 0) resumed_random_ = std::move(random);
     progress.epochs = options_.epochs;
     progress_ = std::move(progress);
-    if (progress_.step > 0) {  // an epoch that has only its end before it tells its last rate
-      --progress_.step;
-      apply_schedule();
-      ++progress_.step;
-    }
+    // An epoch that has only its end before it tells its last rate.
+    if (progress_.step > 0) apply_schedule(progress_.step - 1);
   }
 
   // --------------------------------------------------------------------------- files --
@@ -594,6 +590,12 @@ class Trainer {
     bar_->clear();
     if (options_.checkpoint.empty()) return;
     check_finite();
+    write_checkpoint();
+  }
+
+  /// The same where everything is known to be finite.
+  void write_checkpoint() {
+    if (options_.checkpoint.empty()) return;
     const RandomStates random = random_states();
     on_writer("write the checkpoint", [&] {
       NamedTensors tensors = networks();

@@ -18,6 +18,7 @@
 #include "doctest_torch.hpp"
 
 #include <unit/nn/support.hpp>
+#include <unit/train/least_arch.hpp>
 
 #include <mnv3/config/published.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
@@ -32,13 +33,7 @@ using support::contains;
 using support::error_of;
 using support::same;
 
-struct TinyArch {
-  using enum mnv3::Activation;
-  static constexpr auto blocks = std::to_array<mnv3::InvertedResidualConfig>(
-      {{8, 3, 8, 8, true, RE, 2, 1}, {8, 5, 16, 8, true, HS, 1, 1}});
-  static constexpr mnv3::Settings settings{.num_classes = 3, .last_channel = 16};
-};
-using Net = mnv3::MobileNetV3<TinyArch>;
+using Net = mnv3::MobileNetV3<LeastArch>;
 
 // ------------------------------------------------------------------------------------------- EMA
 

@@ -16,6 +16,7 @@
 #include "doctest_torch.hpp"
 
 #include <unit/nn/support.hpp>
+#include <unit/train/least_arch.hpp>
 
 #include <mnv3/config/published.hpp>
 #include <mnv3/nn/inverted_residual.hpp>
@@ -29,13 +30,6 @@ namespace {
 using support::contains;
 using support::error_of;
 using support::same;
-
-struct TinyArch {
-  using enum mnv3::Activation;
-  static constexpr auto blocks = std::to_array<mnv3::InvertedResidualConfig>(
-      {{8, 3, 8, 8, true, RE, 2, 1}, {8, 5, 16, 8, true, HS, 1, 1}});
-  static constexpr mnv3::Settings settings{.num_classes = 3, .last_channel = 16};
-};
 
 /// What is compared: results, gradients, and all tensors of the module afterwards.
 struct Outcome {
@@ -295,7 +289,7 @@ void check_near_in_bfloat16(Net net, std::int64_t size, double most) {
 
 TEST_CASE("under autocast networks learn in bfloat16, with float32 gradients near the others") {
   torch::manual_seed(9);
-  check_near_in_bfloat16(support::settled(mnv3::MobileNetV3<TinyArch>()), 32, 0.15);
+  check_near_in_bfloat16(support::settled(mnv3::MobileNetV3<LeastArch>()), 32, 0.15);
   check_near_in_bfloat16(support::settled(mnv3::MobileNetV3<mnv3::SmallArch>()), 64, 0.3);
 }
 
