@@ -11,7 +11,7 @@ LIBRARIES = {"torch", "ATen", "c10", "caffe2", "fmt", "curl"}
 # Headers, what of the project they may include besides the file itself, and which libraries.
 ROOTS = {
     "mnv3/config.hpp": (r"mnv3/(config/|version\.hpp)", set()),
-    "mnv3/deploy/kernels/batch.hpp": (r"mnv3/(config/|deploy/kernels/)", set()),
+    "mnv3/engine/kernels/batch.hpp": (r"mnv3/(config/|engine/kernels/)", set()),
     "mnv3/hub/locate.hpp": (r"mnv3/(config/|hub/(cache|downloader)\.hpp|weights/error\.hpp)",
                             {"fmt"}),
     "mnv3/hub/partial_file.hpp": (

@@ -8,5 +8,5 @@
 #if __cplusplus >= 202002L
 #include <mnv3/deploy/deployed.hpp>
 #include <mnv3/deploy/deployed_with_head.hpp>
-#include <mnv3/deploy/kernels/isa.hpp>
+#include <mnv3/engine/isa.hpp>
 #endif

@@ -32,7 +32,7 @@ std::unique_ptr<Subject> every_kernel() {
   return std::make_unique<TypedSubject<EveryKernelArch, mnv3::taps<>>>("every kernel");
 }
 std::unique_ptr<Subject> every_kernel_in_bfloat16() {
-  return std::make_unique<TypedSubject<EveryKernelArch, mnv3::taps<>, mnv3::kernels::Bfloat16>>(
+  return std::make_unique<TypedSubject<EveryKernelArch, mnv3::taps<>, mnv3::engine::Bfloat16>>(
       "every kernel, bfloat16");
 }
 

@@ -31,7 +31,7 @@ std::unique_ptr<Subject> every_tap() {
   return std::make_unique<TypedSubject<TappedArch, EveryTap>>("every tap");
 }
 std::unique_ptr<Subject> every_tap_in_bfloat16() {
-  return std::make_unique<TypedSubject<TappedArch, EveryTap, mnv3::kernels::Bfloat16>>(
+  return std::make_unique<TypedSubject<TappedArch, EveryTap, mnv3::engine::Bfloat16>>(
       "every tap, bfloat16");
 }
 

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include <mnv3/config.hpp>
-#include <mnv3/deploy/kernels/batch.hpp>
+#include <mnv3/engine/kernels/batch.hpp>
 
 #include "kernels/reference.hpp"
 
@@ -26,7 +26,7 @@
 namespace kernels {
 
 using mnv3::Isa;
-using mnv3::kernels::Extent;
+using mnv3::engine::Extent;
 using Floats = std::vector<float>;
 
 /// A batch of pictures.
@@ -78,8 +78,8 @@ struct Pictures {
 };
 
 /// A thread for each task.
-inline mnv3::kernels::Threads std_threads(std::int64_t count) {
-  return {.count = count, .run = [](std::int64_t tasks, const mnv3::kernels::Task& task) {
+inline mnv3::engine::Threads std_threads(std::int64_t count) {
+  return {.count = count, .run = [](std::int64_t tasks, const mnv3::engine::Task& task) {
             std::vector<std::jthread> threads;
             for (std::int64_t t = 1; t < tasks; ++t) threads.emplace_back([&task, t] { task(t); });
             task(0);
@@ -153,24 +153,24 @@ class Subject {
 
 template <mnv3::architecture Arch, class Taps, class Stored = float>
 class TypedSubject final : public Subject {
-  using Layout = mnv3::kernels::NetworkLayout<Arch, Taps, Stored>;
+  using Layout = mnv3::engine::NetworkLayout<Arch, Taps, Stored>;
   static constexpr const mnv3::Input& input = Layout::net.settings.input;
 
  public:
   explicit TypedSubject(std::string name)
       : Subject(std::move(name), Layout::net, Layout::taps,
-                std::is_same_v<Stored, mnv3::kernels::Bfloat16>),
+                std::is_same_v<Stored, mnv3::engine::Bfloat16>),
         weights_(static_cast<std::size_t>(Layout::places.size)),
         mean_(input.mean.begin(), input.mean.end()),
         std_(input.std.begin(), input.std.end()) {
     std::int64_t next = 0;
     auto product = products().begin();
-    mnv3::kernels::for_each_matrix(
-        Layout::net, Layout::taps, [&](const mnv3::kernels::LayerMatrix& matrix) {
-          const auto place = mnv3::kernels::place_at<Stored>(next, matrix);
+    mnv3::engine::for_each_matrix(
+        Layout::net, Layout::taps, [&](const mnv3::engine::LayerMatrix& matrix) {
+          const auto place = mnv3::engine::place_at<Stored>(next, matrix);
           next = place.end();
           const auto& [weight, start, scale, shift] = *product++;
-          mnv3::kernels::pack(
+          mnv3::engine::pack(
               place, {.values = weight, .start = start, .scale = scale, .shift = shift}, weights_);
         });
   }
@@ -182,13 +182,13 @@ class TypedSubject final : public Subject {
     std::array<std::int64_t, Layout::taps.size()> strides;
     for (std::size_t i = 0; i < strides.size(); ++i) {
       strides[i] = Layout::taps[i].channels *
-                   mnv3::kernels::output_extent<Layout>(i, pictures.extent).pixels();
+                   mnv3::engine::output_extent<Layout>(i, pictures.extent).pixels();
       outputs.emplace_back(static_cast<std::size_t>(pictures.size * strides[i]), nobody);
     }
-    Floats arena(static_cast<std::size_t>(mnv3::kernels::arena_floats_of<Layout>(
+    Floats arena(static_cast<std::size_t>(mnv3::engine::arena_floats_of<Layout>(
                      pictures.extent, threads, pictures.size)),
                  nobody);
-    mnv3::kernels::run_batch<Arch, Taps, Stored>(
+    mnv3::engine::run_batch<Arch, Taps, Stored>(
         isa,
         {.weights = weights_.data(),
          .size = pictures.size,
@@ -196,7 +196,7 @@ class TypedSubject final : public Subject {
          .arena = arena.data()},
         std_threads(threads),
         [&](std::int64_t i) {
-          return mnv3::kernels::Picture{.data = pictures.data.data() + i * pictures.stride,
+          return mnv3::engine::Picture{.data = pictures.data.data() + i * pictures.stride,
                                         .channel_stride = pictures.channel_stride,
                                         .row_stride = pictures.row_stride,
                                         .column_stride = pictures.column_stride,
@@ -204,7 +204,7 @@ class TypedSubject final : public Subject {
                                         .std = std_.empty() ? nullptr : std_.data()};
         },
         [&](std::int64_t i) {
-          std::array<mnv3::kernels::Output, Layout::taps.size()> views;
+          std::array<mnv3::engine::Output, Layout::taps.size()> views;
           for (std::size_t k = 0; k < views.size(); ++k)
             views[k] = {.data = outputs[k].data() + i * strides[k], .channels_last = channels_last};
           return views;

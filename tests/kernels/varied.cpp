@@ -70,11 +70,11 @@ std::unique_ptr<Subject> unclosed() {
   return std::make_unique<TypedSubject<UnclosedArch, SomeOfUnclosed>>("no closing layer");
 }
 std::unique_ptr<Subject> varied_in_bfloat16() {
-  return std::make_unique<TypedSubject<VariedArch, AllOfVaried, mnv3::kernels::Bfloat16>>(
+  return std::make_unique<TypedSubject<VariedArch, AllOfVaried, mnv3::engine::Bfloat16>>(
       "varied, bfloat16");
 }
 std::unique_ptr<Subject> unclosed_in_bfloat16() {
-  return std::make_unique<TypedSubject<UnclosedArch, SomeOfUnclosed, mnv3::kernels::Bfloat16>>(
+  return std::make_unique<TypedSubject<UnclosedArch, SomeOfUnclosed, mnv3::engine::Bfloat16>>(
       "no closing layer, bfloat16");
 }
 

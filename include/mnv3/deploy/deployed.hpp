@@ -23,9 +23,9 @@
 #include <mnv3/config/taps.hpp>
 #include <mnv3/deploy/fold.hpp>
 #include <mnv3/deploy/folded_network.hpp>
-#include <mnv3/deploy/kernels/arena_size.hpp>
-#include <mnv3/deploy/kernels/bfloat16.hpp>
-#include <mnv3/deploy/kernels/isa.hpp>
+#include <mnv3/engine/kernels/arena_size.hpp>
+#include <mnv3/engine/kernels/bfloat16.hpp>
+#include <mnv3/engine/isa.hpp>
 #include <mnv3/deploy/packed_network.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
 #include <mnv3/weights/checkpoint_reader.hpp>
@@ -139,7 +139,7 @@ NamedTensors empty_state_dict() {
 template <class Arch, class Taps = taps<>, Precision precision = Precision::same>
 class Deployed {
   using Network = MobileNetV3<Arch, Taps>;
-  using Stored = std::conditional_t<precision == Precision::bfloat16, kernels::Bfloat16, float>;
+  using Stored = std::conditional_t<precision == Precision::bfloat16, engine::Bfloat16, float>;
   using Packed = deployment::PackedNetwork<Arch, Taps, Stored>;
   using Folded = deployment::FoldedNetwork<Arch, Taps>;
   using Either =
@@ -177,7 +177,7 @@ class Deployed {
                   "outputs stay float32, but was asked for of ", dtype, " on ", device,
                   "; convert with net->to(torch::kFloat) and net->to(torch::kCPU), or deploy "
                   "without it");
-      kernels::require_available(precision);
+      selected_isa(precision);
     }
     const std::vector<deployment::FoldedLayer> layers = deployment::fold(net, reach, tensors);
     if constexpr (deployment::has_kernels<Arch>)
@@ -241,7 +241,7 @@ class Deployed {
   static constexpr std::int64_t arena_bytes(std::int64_t height, std::int64_t width,
                                             std::int64_t threads = 1, std::int64_t batch = 1) {
     static_assert(deployment::verify_kernels<Arch>());
-    return kernels::arena_floats_of<typename Packed::Layout>({height, width}, threads, batch) *
+    return engine::arena_floats_of<typename Packed::Layout>({height, width}, threads, batch) *
            static_cast<std::int64_t>(sizeof(float));
   }
 
@@ -251,7 +251,7 @@ class Deployed {
     const auto size = [&](std::int64_t dim) { return static_cast<double>(x.size(dim)); };
     const int threads = at::get_num_threads();
     const double batch = x.dim() == 5 ? size(0) * size(1) : size(0);
-    TORCH_CHECK(kernels::has_plan<typename Packed::Layout>(size(-2), size(-1), threads,
+    TORCH_CHECK(engine::has_plan<typename Packed::Layout>(size(-2), size(-1), threads,
                                                            std::max(batch, 1.0)),
                 "mnv3: the network takes what needs less than 2^60 bytes of memory, but was given ",
                 x.sizes(), " for ", threads,

@@ -10,16 +10,16 @@
 #include <torch/types.h>
 
 #include <mnv3/config/arch.hpp>
-#include <mnv3/deploy/arena.hpp>
+#include <mnv3/engine/arena.hpp>
 #include <mnv3/deploy/fold.hpp>
-#include <mnv3/deploy/kernels/arena_size.hpp>
-#include <mnv3/deploy/kernels/batch.hpp>
-#include <mnv3/deploy/kernels/isa.hpp>
-#include <mnv3/deploy/kernels/layout.hpp>
-#include <mnv3/deploy/kernels/network_layout.hpp>
-#include <mnv3/deploy/kernels/packed.hpp>
-#include <mnv3/deploy/kernels/threads.hpp>
-#include <mnv3/deploy/kernels/views.hpp>
+#include <mnv3/engine/kernels/arena_size.hpp>
+#include <mnv3/engine/kernels/batch.hpp>
+#include <mnv3/engine/isa.hpp>
+#include <mnv3/engine/kernels/layout.hpp>
+#include <mnv3/engine/kernels/network_layout.hpp>
+#include <mnv3/engine/kernels/packed.hpp>
+#include <mnv3/engine/threads.hpp>
+#include <mnv3/engine/views.hpp>
 #include <mnv3/deploy/threads.hpp>
 
 namespace mnv3::deployment {
@@ -35,12 +35,12 @@ AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo> taps, 
   AlignedFloats weights(size);
   auto layer = layers.begin();
   std::int64_t next = 0;
-  kernels::for_each_matrix(net, taps, [&](const kernels::LayerMatrix& matrix) {
-    const kernels::MatrixPlace place = kernels::place_at<Stored>(next, matrix);
+  engine::for_each_matrix(net, taps, [&](const engine::LayerMatrix& matrix) {
+    const engine::MatrixPlace place = engine::place_at<Stored>(next, matrix);
     next = place.end();
     if (!is_same(matrix.layer, layer->layer)) ++layer;
     const FoldedProduct& product = matrix.part == 0 ? layer->product : layer->excite;
-    kernels::pack(place,
+    engine::pack(place,
                   {.values = values_of(product.weight),
                    .start = values_of(product.start),
                    .scale = values_of(product.scale),
@@ -57,7 +57,7 @@ AlignedFloats pack_layers(const Definition& net, std::span<const TapInfo> taps, 
 template <architecture Arch, class Taps, class Stored>
 class PackedNetwork {
  public:
-  using Layout = kernels::NetworkLayout<Arch, Taps, Stored>;
+  using Layout = engine::NetworkLayout<Arch, Taps, Stored>;
   using Outputs = std::array<torch::Tensor, Layout::taps.size()>;
 
   PackedNetwork(const std::vector<FoldedLayer>& layers, Isa isa)
@@ -72,16 +72,16 @@ class PackedNetwork {
   ///         module, in the layout of the input.
   Outputs operator()(const torch::Tensor& pictures) const {
     const std::int64_t batch = pictures.size(0);
-    const kernels::Extent extent{pictures.size(2), pictures.size(3)};
-    const kernels::Threads threads = torch_threads();
+    const engine::Extent extent{pictures.size(2), pictures.size(3)};
+    const engine::Threads threads = torch_threads();
     Outputs outputs = allocate(pictures, extent);
     if (batch == 0) return outputs;
-    kernels::run_batch<Arch, Taps, Stored>(
+    engine::run_batch<Arch, Taps, Stored>(
         isa_,
         {.weights = weights_.data(),
          .size = batch,
          .extent = extent,
-         .arena = use_arena(kernels::arena_floats_of<Layout>(extent, threads.count, batch))},
+         .arena = use_arena(engine::arena_floats_of<Layout>(extent, threads.count, batch))},
         threads, [&](std::int64_t i) { return view(pictures, i); },
         [&](std::int64_t i) { return view(outputs, i); });
     return outputs;
@@ -93,13 +93,13 @@ class PackedNetwork {
   }
 
  private:
-  static Outputs allocate(const torch::Tensor& pictures, const kernels::Extent& extent) {
+  static Outputs allocate(const torch::Tensor& pictures, const engine::Extent& extent) {
     Outputs outputs;
     const std::int64_t n = pictures.size(0);
     const auto options = torch::TensorOptions(torch::kFloat);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const TapInfo& tap = Layout::taps[i];
-      const kernels::Extent out = kernels::output_extent<Layout>(i, extent);
+      const engine::Extent out = engine::output_extent<Layout>(i, extent);
       outputs[i] = tap.feature < 0 ? torch::empty({n, tap.channels}, options)
                                    : torch::empty({n, tap.channels, out.height, out.width}, options,
                                                   pictures.suggest_memory_format());
@@ -107,7 +107,7 @@ class PackedNetwork {
     return outputs;
   }
 
-  kernels::Picture view(const torch::Tensor& pictures, std::int64_t picture) const {
+  engine::Picture view(const torch::Tensor& pictures, std::int64_t picture) const {
     return {.data = pictures.data_ptr<float>() + picture * pictures.stride(0),
             .channel_stride = pictures.stride(1),
             .row_stride = pictures.stride(2),
@@ -116,9 +116,9 @@ class PackedNetwork {
             .std = std_.empty() ? nullptr : std_.data()};
   }
 
-  static std::array<kernels::Output, Layout::taps.size()> view(const Outputs& outputs,
+  static std::array<engine::Output, Layout::taps.size()> view(const Outputs& outputs,
                                                                std::int64_t picture) {
-    std::array<kernels::Output, Layout::taps.size()> views;
+    std::array<engine::Output, Layout::taps.size()> views;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const torch::Tensor& x = outputs[i];
       views[i] = {.data = x.data_ptr<float>() + picture * x.stride(0),

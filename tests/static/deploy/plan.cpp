@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/deploy/kernels/plan.hpp>
+#include <mnv3/engine/kernels/plan.hpp>
 
 #include <array>
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include <mnv3/config.hpp>
-#include <mnv3/deploy/kernels/batch.hpp>
+#include <mnv3/engine/kernels/batch.hpp>
 
 namespace {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <mnv3/deploy/kernels/bfloat16.hpp>
+#include <mnv3/engine/kernels/bfloat16.hpp>
 
 #include <algorithm>
 #include <array>
@@ -163,7 +163,7 @@ void compare(int draws, int smallest, int largest) {
 TEST_CASE("bfloat16 rounds as LibTorch's does") {
   const auto check = [](float x) {
     const c10::BFloat16 expected(x);
-    const mnv3::kernels::Bfloat16 ours(x);
+    const mnv3::engine::Bfloat16 ours(x);
     if (std::isnan(x)) return std::isnan(static_cast<float>(ours));
     return ours.bits == expected.x && static_cast<float>(ours) == static_cast<float>(expected);
   };

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/axis.hpp>
+#include <mnv3/config/conv2d_norm_activation.hpp>
+#include <mnv3/config/geometry.hpp>
+#include <mnv3/config/layers.hpp>
+#include <mnv3/config/position.hpp>
+#include <mnv3/config/taps.hpp>
+#include <mnv3/engine/kernels/layout.hpp>
+
+// What a network needs in memory while it runs, from the liveness of what its table makes:
+//
+//   | input or output of the feature | tapped expansion | depthwise output | (the peak)
+//   | what each task needs | sums |
+//
+// A feature's output replaces its input: by then it is dead, or it is the residual, and each value
+// is read before it is written. The expanded input of a block exists whole only where it is tapped;
+// otherwise each task keeps a window of its rows, for two blocks of channels.
+
+namespace mnv3::engine {
+
+/// The rows of two blocks of channels that are computed, then convolved, then forgotten.
+struct Window {
+  std::int64_t out_rows;  ///< Output rows per turn.
+  std::int64_t slots;     ///< Input rows that are kept.
+  std::int64_t border;    ///< Zero columns on each side.
+  std::int64_t row_floats;
+
+  constexpr std::int64_t block_floats() const { return slots * row_floats; }
+};
+
+inline constexpr int window_blocks = 2;
+/// What the rows of a window should take: they stay in the first or second cache level.
+inline constexpr std::int64_t window_floats = 48 * 1024 / sizeof(float);
+
+constexpr Window window_of(const Conv2dNormActivationConfig& depthwise, const Extent& in) {
+  const std::int64_t border = padding_of(depthwise);
+  const std::int64_t row_floats = (in.width + 2 * border) * block_lanes;
+  const std::int64_t reach = std::int64_t{depthwise.dilation} * (depthwise.kernel - 1) + 1;
+  const std::int64_t rows = window_floats / (row_floats * window_blocks);
+  const std::int64_t wanted =
+      std::max<std::int64_t>((rows - reach) / depthwise.stride.height + 1, 2);
+  const std::int64_t out_rows = std::min(wanted, output_size(depthwise, in.height, Axis::height));
+  return {out_rows, (out_rows - 1) * depthwise.stride.height + reach, border, row_floats};
+}
+
+/// Pixels of the closing convolution that are pooled at a time.
+inline constexpr std::int64_t pooled_pixels = 224;
+/// Pixels of the largest register tile of any instruction set.
+inline constexpr int most_tile_rows = 14;
+
+constexpr Extent output_extent(const Conv2dNormActivationConfig& conv, const Extent& in) {
+  return {output_size(conv, in.height, Axis::height), output_size(conv, in.width, Axis::width)};
+}
+
+/// Zeros above the picture and on its left.
+constexpr Extent padding_before(const Conv2dNormActivationConfig& conv, const Extent& in) {
+  return {side_padding(conv, in.height, Axis::height).before,
+          side_padding(conv, in.width, Axis::width).before};
+}
+
+/// Whether a block has a residual besides an activation after its projection: the one needs the
+/// input where the other's sums are finished, so that these go elsewhere first.
+constexpr bool adds_to_activated(const InvertedResidualConfig& row) {
+  return has_residual(row) && row.projection_activation != Activation::none;
+}
+
+/// Three rows of each channel of the picture and one of zeros, with their borders.
+constexpr std::int64_t stem_floats_of(const Definition& net, const Extent& picture) {
+  return (3 * net.settings.input.channels + 1) * (picture.width + 2);
+}
+
+/// Floats that a task needs for itself in one feature. Its windows are of floats.
+template <class Stored>
+constexpr std::int64_t task_floats_of(const Definition& net, int feature, const Extent& in) {
+  if (feature == 0) return stem_floats_of(net, in);
+  if (!is_block(net, feature)) return window_blocks * block_lanes * pooled_pixels;
+  const InvertedResidualConfig& row = row_of(net, feature);
+  const std::int64_t window =
+      window_blocks * window_of(depthwise_of(row, net.settings), in).block_floats();
+  return std::max(window,
+                  row.use_se ? floats_for<Stored>(row.expanded_channels, most_tile_rows) : 0);
+}
+
+/// Offsets, in floats, of what one feature uses.
+struct FeatureMemory {
+  Extent in;
+  Extent out;
+  std::int64_t expanded;   ///< The tapped expansion.
+  std::int64_t depthwise;  ///< Output of the depthwise or, if stored, a closing convolution; the
+                           ///< last one's are floats.
+  std::int64_t end;
+};
+
+/// Offsets, in floats, of what one picture needs.
+template <std::size_t Features>
+struct Memory {
+  std::array<FeatureMemory, Features> features{};
+  std::int64_t tasks = 0;        ///< Where the tasks' own parts begin.
+  std::int64_t task_floats = 0;  ///< Size of each.
+  std::int64_t sums = 0;         ///< Pooled sums of each task, then means, squeezed, gates.
+  std::int64_t sum_floats = 0;   ///< Channels of the widest of them.
+  std::int64_t size = 0;
+};
+
+/// The memory of a network with these taps for one picture, whose activations are kept as `Stored`,
+/// worked on by `task_count` tasks.
+template <std::size_t Features, class Stored>
+constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapInfo> taps,
+                                     const Extent& picture, std::int64_t task_count) {
+  Memory<Features> memory{};
+  const int reach = taps.back().position;
+  const int last = feature_count(net) - 1;
+  Extent in = picture;
+  std::int64_t widest = block_lanes;
+  for (int i = 0; i < static_cast<int>(Features); ++i) {
+    FeatureMemory& m = memory.features[static_cast<std::size_t>(i)];
+    m.in = m.out = in;
+    std::int64_t input = 0;
+    std::int64_t middle = 0;
+    if (i == 0) {
+      m.out = output_extent(stem_of(net), in);
+    } else if (!is_block(net, i)) {
+      input = floats_for<Stored>(closing_of(net, i).in_channels, in.pixels());
+      if (i != last || is_tapped(taps, position_after(i)))
+        middle = i == last ? floats_of(output_channels(net, i), in.pixels())
+                           : floats_for<Stored>(output_channels(net, i), in.pixels());
+    } else {
+      const InvertedResidualConfig& row = row_of(net, i);
+      input = floats_for<Stored>(row.input_channels, in.pixels());
+      if (reach > position_of_expansion(i)) {
+        m.out = output_extent(depthwise_of(row, net.settings), in);
+        middle = floats_for<Stored>(row.expanded_channels, m.out.pixels());
+        if (adds_to_activated(row)) middle += floats_for<Stored>(row.out_channels, m.out.pixels());
+      }
+      widest = std::max(widest, floats_of(row.expanded_channels, 1));
+      if (row.use_se)  // a large divisor can make it wider than what is squeezed
+        widest = std::max(widest, floats_of(squeeze_channels(row, net.settings.squeeze), 1));
+    }
+    const bool is_closing = i == last && net.settings.closing_layers > 0;
+    const bool writes_features = !is_closing && reach > position_of_expansion(i);
+    m.expanded = std::max(
+        input, writes_features ? floats_for<Stored>(output_channels(net, i), m.out.pixels()) : 0);
+    m.depthwise = m.expanded;
+    if (is_block(net, i) && is_tapped(taps, position_of_expansion(i)))
+      m.depthwise += floats_for<Stored>(row_of(net, i).expanded_channels, in.pixels());
+    m.end = m.depthwise + middle;
+    memory.tasks = std::max(memory.tasks, m.end);
+    memory.task_floats = std::max(memory.task_floats, task_floats_of<Stored>(net, i, in));
+    in = m.out;
+  }
+  constexpr auto to_block = [](std::int64_t n) {
+    return (n + block_lanes - 1) / block_lanes * block_lanes;
+  };
+  memory.task_floats = to_block(memory.task_floats);
+  memory.sums = memory.tasks + task_count * memory.task_floats;
+  memory.sum_floats = widest;
+  memory.size = memory.sums + (task_count + 3) * widest;
+  return memory;
+}
+
+/// Offsets, in floats, of the classifier's input, hidden layer and output for a batch, each
+/// [channels / 16][batch][16].
+struct ClassifierMemory {
+  std::int64_t pooled = 0;
+  std::int64_t hidden = 0;
+  std::int64_t logits = 0;
+  std::int64_t size = 0;
+};
+
+/// Whether a network that ends at `reach` has a hidden layer.
+constexpr bool has_hidden(const Definition& net, int reach) {
+  return net.settings.hidden_layer && reach >= position_of_embedding(net);
+}
+
+template <class Stored>
+constexpr ClassifierMemory classifier_memory_of(const Definition& net, int reach,
+                                                std::int64_t batch) {
+  ClassifierMemory memory;
+  if (reach < position_of_pooled(net)) return memory;
+  memory.hidden = floats_for<Stored>(pooled_channels(net), batch);
+  memory.logits = memory.hidden;
+  if (has_hidden(net, reach)) memory.logits += floats_for<Stored>(net.settings.last_channel, batch);
+  memory.size = memory.logits;
+  if (reach == position_of_logits(net)) memory.size += floats_of(net.settings.num_classes, batch);
+  return memory;
+}
+
+}  // namespace mnv3::engine
