@@ -129,13 +129,12 @@ class Subject {
   bool is_bfloat16() const { return is_bfloat16_; }
   const std::vector<reference::Product>& products() const { return products_; }
 
-  /// Those that this machine has and the network is for; `portable` is the first.
+  /// Those that this machine has and the network is for, the slowest first.
   std::vector<Isa> instruction_sets() const {
     std::vector<Isa> found;
-    for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
-      if (is_bfloat16_ ? isa == Isa::avx512 && is_available(mnv3::Precision::bfloat16)
-                       : mnv3::is_available(isa))
-        found.push_back(isa);
+    const auto precision = is_bfloat16_ ? mnv3::Precision::bfloat16 : mnv3::Precision::same;
+    for (const Isa isa : mnv3::all_isas)
+      if (mnv3::is_available(isa, precision)) found.push_back(isa);
     return found;
   }
 
@@ -171,7 +170,7 @@ class TypedSubject final : public Subject {
           next = place.end();
           const auto& [weight, start, scale, shift] = *product++;
           mnv3::engine::pack(
-              place, {.values = weight, .start = start, .scale = scale, .shift = shift}, weights_);
+              place, mnv3::engine::FoldedProduct<double>{weight, start, scale, shift}, weights_);
         });
   }
 
@@ -179,10 +178,10 @@ class TypedSubject final : public Subject {
                           std::int64_t threads) const override {
     constexpr float nobody = std::numeric_limits<float>::quiet_NaN();
     std::vector<Floats> outputs;
+    const auto extents = mnv3::engine::output_extents<Layout>(pictures.extent);
     std::array<std::int64_t, Layout::taps.size()> strides;
     for (std::size_t i = 0; i < strides.size(); ++i) {
-      strides[i] = Layout::taps[i].channels *
-                   mnv3::engine::output_extent<Layout>(i, pictures.extent).pixels();
+      strides[i] = Layout::taps[i].channels * extents[i].pixels();
       outputs.emplace_back(static_cast<std::size_t>(pictures.size * strides[i]), nobody);
     }
     Floats arena(static_cast<std::size_t>(mnv3::engine::arena_floats_of<Layout>(

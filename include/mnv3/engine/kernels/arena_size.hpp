@@ -32,7 +32,7 @@ constexpr double plan_bound(double height, double width, double threads, double 
   };
   constexpr Most most = [] {
     Most found;
-    found.channels = std::max(found.channels, 3 * Layout::net.settings.input.channels + 1);
+    found.channels = std::max(found.channels, 4 * Layout::net.settings.input.channels);
     for_each_layer(Layout::net, [&](const Layer& layer) {
       for (const int channels : {layer.conv.in_channels, layer.conv.out_channels})
         found.channels = std::max(found.channels, blocks_of(channels) * block_lanes);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -30,6 +31,22 @@ struct Batch {
   float* arena;       ///< Room for `arena_floats_of`.
 };
 
+/// The memory of a network for such pictures and tasks, counted again only where a thread's last
+/// call had others.
+template <class Layout>
+const typename Layout::Memory& planned(const Extent& picture, std::int64_t tasks) {
+  struct Plan {
+    Extent picture{};
+    std::int64_t tasks = 0;
+    typename Layout::Memory memory{};
+  };
+  thread_local std::array<Plan, 2> plans;  // for a picture of one task, and for a shared one
+  Plan& plan = plans[tasks == 1 ? 0 : 1];
+  if (plan.picture != picture || plan.tasks != tasks)
+    plan = {picture, tasks, Layout::memory(picture, tasks)};
+  return plan.memory;
+}
+
 /// Runs a batch. `picture_at(i)` gives the `Picture` i, `outputs_at(i)` the array of what its taps
 /// write; pooled, embedding and logits write rows one after the other, from those of picture 0 on.
 /// `Stored` is what activations are kept as, which the weights are packed for; bfloat16 has an
@@ -40,8 +57,8 @@ void run_batch(Isa isa, const Batch& batch, const Threads& threads, PictureAt pi
   using Layout = NetworkLayout<Arch, Taps, Stored>;
   using Memory = typename Layout::Memory;
   const std::int64_t apart = pictures_apart(threads.count, batch.size);
-  const Memory whole = Layout::memory(batch.extent, threads.count);
-  const Memory alone = Layout::memory(batch.extent, 1);
+  const Memory& whole = planned<Layout>(batch.extent, threads.count);
+  const Memory& alone = planned<Layout>(batch.extent, 1);
   const ClassifierMemory classifier =
       classifier_memory_of<Stored>(Layout::net, Layout::reach, batch.size);
   float* const arena = batch.arena;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
 #include <mnv3/config/arch.hpp>
+#include <mnv3/config/geometry.hpp>
+#include <mnv3/config/layers.hpp>
 #include <mnv3/config/position.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/engine/kernels/layout.hpp>
@@ -32,14 +35,24 @@ struct NetworkLayout {
   }
 };
 
-/// Height and width of output `tap` for such pictures; 1 and 1 where it is no feature map.
+/// Height and width of each output for such pictures; 1 and 1 where it is no feature map.
 template <class Layout>
-constexpr Extent output_extent(std::size_t tap, const Extent& picture) {
-  const TapInfo& info = Layout::taps[tap];
-  if (info.feature < 0) return {1, 1};
-  const auto memory = Layout::memory(picture, 1);
-  const FeatureMemory& m = memory.features[static_cast<std::size_t>(info.feature)];
-  return info.position == position_of_expansion(info.feature) ? m.in : m.out;
+constexpr std::array<Extent, Layout::taps.size()> output_extents(const Extent& picture) {
+  std::array<Extent, Layout::taps.size()> extents;
+  extents.fill({1, 1});
+  Extent in = picture;
+  for (int i = 0; i < static_cast<int>(Layout::features); ++i) {
+    Extent out = in;
+    if (i == 0)
+      out = output_extent(stem_of(Layout::net), in);
+    else if (is_block(Layout::net, i))
+      out = output_extent(depthwise_of(row_of(Layout::net, i), Layout::net.settings), in);
+    for (std::size_t tap = 0; tap < extents.size(); ++tap)
+      if (const TapInfo& info = Layout::taps[tap]; info.feature == i)
+        extents[tap] = info.position == position_of_expansion(i) ? in : out;
+    in = out;
+  }
+  return extents;
 }
 
 }  // namespace mnv3::engine

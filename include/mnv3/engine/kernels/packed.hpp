@@ -13,6 +13,7 @@
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/engine/kernels/bfloat16.hpp>
+#include <mnv3/engine/kernels/folded_product.hpp>
 #include <mnv3/engine/kernels/layout.hpp>
 
 // All weights of a network in one array, as the kernels read them: floats, or pairs of bfloat16 in
@@ -40,6 +41,7 @@ struct MatrixPlace {
   int out = 0;
   int depth = 0;
   bool paired = false;
+  int interleaved = 1;  ///< Channels of the stem's window, which follow each other in each pixel.
 
   /// What each output sums products with.
   constexpr int factors() const { return paired ? (depth + 1) / 2 : depth; }
@@ -48,6 +50,11 @@ struct MatrixPlace {
   constexpr std::int64_t scale() const { return start() + floats_of(out, 1); }
   constexpr std::int64_t shift() const { return scale() + floats_of(out, 1); }
   constexpr std::int64_t end() const { return shift() + floats_of(out, 1); }
+
+  /// Where a checkpoint, which has one channel of the window after the other, has a factor.
+  constexpr std::int64_t source_of(std::int64_t factor) const {
+    return factor % interleaved * (depth / interleaved) + factor / interleaved;
+  }
 
   constexpr Matrix in(const float* weights) const {
     return {weights + values, weights + start(), weights + scale(), weights + shift(), out, depth};
@@ -94,7 +101,8 @@ constexpr MatrixPlace place_at(std::int64_t start, const LayerMatrix& matrix) {
   return {.values = start,
           .out = matrix.out,
           .depth = matrix.depth,
-          .paired = std::is_same_v<Stored, Bfloat16> && reads_stored};
+          .paired = std::is_same_v<Stored, Bfloat16> && reads_stored,
+          .interleaved = role == Layer::Role::stem ? matrix.layer.conv.in_channels : 1};
 }
 
 /// Places of all matrices of a network with `Features` features.
@@ -143,15 +151,9 @@ constexpr PackedPlaces<Features> packed_places(const Definition& net,
   return places;
 }
 
-/// A product as a checkpoint has it: output o is (start + the sum of row o's products) * scale +
-/// shift.
-struct ExactMatrix {
-  std::span<const double> values;  ///< Row by row.
-  std::span<const double> start, scale, shift;
-};
-
 /// Writes one matrix to its place.
-inline void pack(const MatrixPlace& place, const ExactMatrix& matrix, std::span<float> weights) {
+template <class T>
+void pack(const MatrixPlace& place, const FoldedProduct<T>& product, std::span<float> weights) {
   const auto at = [](std::int64_t i) { return static_cast<std::size_t>(i); };
   std::fill(weights.begin() + place.values, weights.begin() + place.end(), 0.0F);
   auto* const pairs = reinterpret_cast<Bfloat16Pair*>(weights.data());
@@ -159,7 +161,7 @@ inline void pack(const MatrixPlace& place, const ExactMatrix& matrix, std::span<
     const std::int64_t block = o / block_lanes;
     const std::int64_t lane = o % block_lanes;
     for (std::int64_t k = 0; k < place.depth; ++k) {
-      const auto value = static_cast<float>(matrix.values[at(o * place.depth + k)]);
+      const auto value = static_cast<float>(product.weight[at(o * place.depth + place.source_of(k))]);
       const std::int64_t factor = place.paired ? k / 2 : k;
       const std::int64_t i = place.values + (block * place.factors() + factor) * block_lanes + lane;
       if (place.paired)
@@ -167,13 +169,13 @@ inline void pack(const MatrixPlace& place, const ExactMatrix& matrix, std::span<
       else
         weights[at(i)] = value;
     }
-    const double scale = matrix.scale[at(o)];
-    const auto start = static_cast<float>(matrix.start[at(o)]);
-    const double lost = (matrix.start[at(o)] - static_cast<double>(start)) * scale;
+    const double scale = product.scale[at(o)];
+    const auto start = static_cast<float>(product.start[at(o)]);
+    const double lost = (product.start[at(o)] - static_cast<double>(start)) * scale;
     weights[at(place.start() + o)] = start;
     weights[at(place.scale() + o)] = static_cast<float>(scale);
     weights[at(place.shift() + o)] =
-        static_cast<float>(matrix.shift[at(o)] + (std::isfinite(lost) ? lost : 0.0));
+        static_cast<float>(product.shift[at(o)] + (std::isfinite(lost) ? lost : 0.0));
   }
 }
 

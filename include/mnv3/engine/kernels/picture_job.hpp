@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <mnv3/engine/threads.hpp>
 #include <mnv3/engine/views.hpp>
 
 namespace mnv3::engine {
@@ -29,15 +28,11 @@ struct PictureJob {
     return arena + memory.tasks + task * memory.task_floats;
   }
   Stored* scaled_of(std::int64_t task) const { return reinterpret_cast<Stored*>(scratch_of(task)); }
-  /// The sum over pixels of each channel, as far as the task saw them.
-  float* sums_of(std::int64_t task) const { return arena + memory.sums + task * memory.sum_floats; }
-  Stored* means(const Threads& threads) const {
-    return reinterpret_cast<Stored*>(sums_of(threads.count));
-  }
-  Stored* squeezed(const Threads& threads) const {
-    return reinterpret_cast<Stored*>(sums_of(threads.count + 1));
-  }
-  float* gates(const Threads& threads) const { return sums_of(threads.count + 2); }
+  /// The sum of each output row of each channel, [channels / 16][rows][16].
+  float* row_sums() const { return arena + memory.row_sums; }
+  Stored* means() const { return stored_at(memory.vectors); }
+  Stored* squeezed() const { return stored_at(memory.vectors + memory.vector_floats); }
+  float* gates() const { return arena + memory.vectors + 2 * memory.vector_floats; }
 };
 
 }  // namespace mnv3::engine

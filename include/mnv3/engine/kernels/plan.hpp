@@ -19,7 +19,7 @@
 // What a network needs in memory while it runs, from the liveness of what its table makes:
 //
 //   | input or output of the feature | tapped expansion | depthwise output | (the peak)
-//   | what each task needs | sums |
+//   | what each task needs | sums of rows | vectors |
 //
 // A feature's output replaces its input: by then it is dead, or it is the residual, and each value
 // is read before it is written. The expanded input of a block exists whole only where it is tapped;
@@ -73,9 +73,9 @@ constexpr bool adds_to_activated(const InvertedResidualConfig& row) {
   return has_residual(row) && row.projection_activation != Activation::none;
 }
 
-/// Three rows of each channel of the picture and one of zeros, with their borders.
+/// Three rows of the picture and one of zeros, with their borders.
 constexpr std::int64_t stem_floats_of(const Definition& net, const Extent& picture) {
-  return (3 * net.settings.input.channels + 1) * (picture.width + 2);
+  return 4 * net.settings.input.channels * (picture.width + 2);
 }
 
 /// Floats that a task needs for itself in one feature. Its windows are of floats.
@@ -104,10 +104,11 @@ struct FeatureMemory {
 template <std::size_t Features>
 struct Memory {
   std::array<FeatureMemory, Features> features{};
-  std::int64_t tasks = 0;        ///< Where the tasks' own parts begin.
-  std::int64_t task_floats = 0;  ///< Size of each.
-  std::int64_t sums = 0;         ///< Pooled sums of each task, then means, squeezed, gates.
-  std::int64_t sum_floats = 0;   ///< Channels of the widest of them.
+  std::int64_t tasks = 0;          ///< Where the tasks' own parts begin.
+  std::int64_t task_floats = 0;    ///< Size of each.
+  std::int64_t row_sums = 0;       ///< [channels / 16][rows][16]: what squeeze-and-excitation pools.
+  std::int64_t vectors = 0;        ///< Its means, what is squeezed, its gates.
+  std::int64_t vector_floats = 0;  ///< Channels of the widest of them.
   std::int64_t size = 0;
 };
 
@@ -121,6 +122,7 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
   const int last = feature_count(net) - 1;
   Extent in = picture;
   std::int64_t widest = block_lanes;
+  std::int64_t row_sums = 0;
   for (int i = 0; i < static_cast<int>(Features); ++i) {
     FeatureMemory& m = memory.features[static_cast<std::size_t>(i)];
     m.in = m.out = in;
@@ -141,9 +143,11 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
         middle = floats_for<Stored>(row.expanded_channels, m.out.pixels());
         if (adds_to_activated(row)) middle += floats_for<Stored>(row.out_channels, m.out.pixels());
       }
-      widest = std::max(widest, floats_of(row.expanded_channels, 1));
-      if (row.use_se)  // a large divisor can make it wider than what is squeezed
-        widest = std::max(widest, floats_of(squeeze_channels(row, net.settings.squeeze), 1));
+      if (row.use_se) {  // a large divisor can make it wider than what is squeezed
+        const int narrow = squeeze_channels(row, net.settings.squeeze);
+        widest = std::max({widest, floats_of(row.expanded_channels, 1), floats_of(narrow, 1)});
+        row_sums = std::max(row_sums, floats_of(row.expanded_channels, m.out.height));
+      }
     }
     const bool is_closing = i == last && net.settings.closing_layers > 0;
     const bool writes_features = !is_closing && reach > position_of_expansion(i);
@@ -161,9 +165,10 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
     return (n + block_lanes - 1) / block_lanes * block_lanes;
   };
   memory.task_floats = to_block(memory.task_floats);
-  memory.sums = memory.tasks + task_count * memory.task_floats;
-  memory.sum_floats = widest;
-  memory.size = memory.sums + (task_count + 3) * widest;
+  memory.row_sums = memory.tasks + task_count * memory.task_floats;
+  memory.vectors = memory.row_sums + row_sums;
+  memory.vector_floats = widest;
+  memory.size = memory.vectors + 3 * widest;
   return memory;
 }
 

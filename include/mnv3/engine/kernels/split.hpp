@@ -32,12 +32,6 @@ struct Split {
             static_cast<int>(part(blocks, b, block_parts)),
             static_cast<int>(part(blocks, b + 1, block_parts))};
   }
-  /// The task that has these rows of this block.
-  constexpr std::int64_t task_of(std::int64_t row_part, int block, int blocks) const {
-    std::int64_t b = 0;
-    while (part(blocks, b + 1, block_parts) <= block) ++b;
-    return row_part * block_parts + b;
-  }
 };
 
 /// The division that leaves the least to the task with the most. Rows at the seams are expanded

@@ -76,10 +76,11 @@ struct CopiedRows {
   }
 };
 
-/// The share's output rows and, if `sums` is not null, their sum over pixels for each channel.
+/// The share's output rows and, if `row_sums` is not null, the sum of each of them over its pixels,
+/// [channels / 16][rows][16]: by rows, so that the sum of all does not depend on who had which.
 template <int Kernel, int RowStride, int ColumnStride, bool Dilated, FinishSet Set, class Source>
 inline void convolve_rows(const FirstHalf<Set>& job, const Share& share, Source source,
-                          float* window, float* sums) {
+                          float* window, float* row_sums) {
   const Window& w = job.window;
   for (int b = 0; b < window_blocks; ++b)  // nothing else is written into the borders
     for (std::int64_t slot = 0; slot < w.slots; ++slot) {
@@ -92,7 +93,6 @@ inline void convolve_rows(const FirstHalf<Set>& job, const Share& share, Source 
   for (int block = share.block; block < share.block_end; block += window_blocks) {
     const int lane_end = std::min(lanes_of(job.channels),
                                   std::min(block + window_blocks, share.block_end) * block_lanes);
-    double totals[window_blocks][block_lanes] = {};
     std::int64_t filled = std::max<std::int64_t>(share.row * RowStride - job.before.height, 0);
     for (std::int64_t turn = share.row; turn < share.row_end; turn += w.out_rows) {
       const std::int64_t turn_end = std::min(turn + w.out_rows, share.row_end);
@@ -104,7 +104,6 @@ inline void convolve_rows(const FirstHalf<Set>& job, const Share& share, Source 
       }
       for (int b = 0; (block + b) * block_lanes < lane_end; ++b) {
         const int lane = (block + b) * block_lanes;
-        alignas(64) float row_sum[block_lanes];
         DepthwiseRow<Set> row{.inputs = nullptr,
                               .weights = job.depthwise.values + lane * (Kernel * Kernel),
                               .start = job.depthwise.start + lane,
@@ -115,7 +114,7 @@ inline void convolve_rows(const FirstHalf<Set>& job, const Share& share, Source 
                               .dilation = job.dilation,
                               .lanes = std::min(lane_end - lane, block_lanes),
                               .finish = job.finish,
-                              .row_sum = sums ? row_sum : nullptr};
+                              .row_sum = nullptr};
         for (std::int64_t y = turn; y < turn_end; ++y) {
           const float* inputs[Kernel];
           for (int ky = 0; ky < Kernel; ++ky) {
@@ -128,16 +127,12 @@ inline void convolve_rows(const FirstHalf<Set>& job, const Share& share, Source 
           row.inputs = inputs;
           row.output =
               job.output + ((block + b) * job.out.pixels() + y * job.out.width) * block_lanes;
+          if (row_sums)
+            row.row_sum = row_sums + ((block + b) * job.out.height + y) * block_lanes;
           depthwise<Kernel, ColumnStride, Dilated>(row);
-          if (sums)
-            for (int l = 0; l < row.lanes; ++l) totals[b][l] += static_cast<double>(row_sum[l]);
         }
       }
     }
-    if (sums)
-      for (int b = 0; (block + b) * block_lanes < lane_end; ++b)
-        for (int l = 0; l < block_lanes; ++l)
-          sums[(block + b) * block_lanes + l] = static_cast<float>(totals[b][l]);
   }
 }
 

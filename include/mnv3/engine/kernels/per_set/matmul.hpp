@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Products of activations and weights: 1x1 convolutions, Linears and, over its windows, the stem. A
-// register tile of pixels x output channels is kept while the input channels go by.
+// register tile of pixels x output channels is kept while the input channels go by. Every sum is
+// taken from the first input channel to the last, whatever the tile: so it is the same bits however
+// pixels, pictures and channels are divided among tiles and threads.
 
 #ifndef MNV3_SET  // as an editor reads it: alone
 // clang-format off
@@ -79,46 +81,6 @@ MNV3_INLINE void accumulate(typename V::Register (&sums)[Rows][Columns], Segment
     add_products<V, Rows, Columns, Step>(sums, input + k, weights, factors);
 }
 
-/// The same for one pixel, with several sums for each register, since one would wait for itself.
-template <class V, int Columns, int Segment, class SegmentAt, class F>
-MNV3_INLINE void accumulate_pixel(typename V::Register (&sums)[1][Columns], SegmentAt segment_at,
-                                  int count, const F* weights, int factors) {
-  constexpr int phases = 8 / Columns < 4 ? 8 / Columns : 4;
-  typename V::Register partial[phases][Columns];
-#pragma GCC unroll 4
-  for (int p = 0; p < phases; ++p)
-#pragma GCC unroll 8
-    for (int c = 0; c < Columns; ++c) partial[p][c] = V::broadcast(0.0F);
-  for (int done = 0, s = 0; done < count; done += Segment, ++s) {
-    const F* input = segment_at(s);
-    const int end = count - done < Segment ? count - done : Segment;
-    int k = 0;
-    for (; k + phases <= end; k += phases, weights += phases * block_lanes) {
-#pragma GCC unroll 4
-      for (int p = 0; p < phases; ++p) {
-        const auto x = V::broadcast(input[k + p]);
-#pragma GCC unroll 8
-        for (int c = 0; c < Columns; ++c) {
-          const auto w = V::load(weights + p * block_lanes + weight_offset<V>(c, factors));
-          partial[p][c] = V::multiply_add(x, w, partial[p][c]);
-        }
-      }
-    }
-    for (; k < end; ++k, weights += block_lanes) {
-      const auto x = V::broadcast(input[k]);
-#pragma GCC unroll 8
-      for (int c = 0; c < Columns; ++c) {
-        const auto w = V::load(weights + weight_offset<V>(c, factors));
-        partial[0][c] = V::multiply_add(x, w, partial[0][c]);
-      }
-    }
-  }
-#pragma GCC unroll 4
-  for (int p = 0; p < phases; ++p)
-#pragma GCC unroll 8
-    for (int c = 0; c < Columns; ++c) sums[0][c] = V::add(sums[0][c], partial[p][c]);
-}
-
 /// What all tiles of one product share.
 template <FinishSet Set>
 struct Product {
@@ -149,12 +111,9 @@ template <class V, int Rows, int Columns, int Step, int Segment, FinishSet Set, 
   const F* weights = reinterpret_cast<const F*>(p.weights.values) +
                      std::ptrdiff_t{block} * factors * block_lanes + within;
   constexpr bool fetches = Rows == Tiles::rows && Step == Segment;
-  if constexpr (Rows == 1)
-    accumulate_pixel<V, Columns, Segment>(sums, segment_at, whole, weights, factors);
-  else
-    accumulate<V, Rows, Columns, Step, Segment, fetches>(
-        sums, segment_at, whole, weights, factors,
-        fetches ? ahead.take(whole, reinterpret_cast<const float*>(weights)) : nullptr);
+  accumulate<V, Rows, Columns, Step, Segment, fetches>(
+      sums, segment_at, whole, weights, factors,
+      fetches ? ahead.take(whole, reinterpret_cast<const float*>(weights)) : nullptr);
   if constexpr (channels_in<F> == 2)
     if (whole < factors) {  // a channel without its other half, which is nothing and may be NaN
       const F* input = segment_at(whole / Segment) + whole % Segment;
@@ -185,13 +144,22 @@ template <class V, int Rows, int Columns, int Step, int Segment, FinishSet Set, 
     });
 }
 
+/// Registers of output channels in a tile of `Rows` pixels. For one pixel there are more: a sum
+/// waits for itself, and the others keep the processor busy meanwhile.
+template <int Rows>
+inline constexpr int columns_of = Rows == 1 && Tiles::columns < 4 ? 4 : Tiles::columns;
+
 /// `Rows` pixels x the lanes [lane, end).
 template <int Rows, int Step, int Segment, FinishSet Set, class SegmentAt, class Out>
 MNV3_INLINE void tiles_of_rows(const Product<Set>& p, SegmentAt segment_at, int lane, int end,
                                Out* const* rows, Ahead& ahead) {
-  constexpr int widest = Tiles::columns * Wide::lanes;
+  constexpr int columns = columns_of<Rows>;
+  constexpr int widest = columns * Wide::lanes;
   for (; end - lane >= widest; lane += widest)
-    tile<Wide, Rows, Tiles::columns, Step, Segment>(p, segment_at, lane, rows, ahead);
+    tile<Wide, Rows, columns, Step, Segment>(p, segment_at, lane, rows, ahead);
+  if constexpr (columns > Tiles::columns && Tiles::columns * Wide::lanes > block_lanes)
+    for (; end - lane >= Tiles::columns * Wide::lanes; lane += Tiles::columns * Wide::lanes)
+      tile<Wide, Rows, Tiles::columns, Step, Segment>(p, segment_at, lane, rows, ahead);
   if constexpr (widest > block_lanes)
     for (; end - lane >= block_lanes; lane += block_lanes)
       tile<Wide, Rows, block_lanes / Wide::lanes, Step, Segment>(p, segment_at, lane, rows, ahead);

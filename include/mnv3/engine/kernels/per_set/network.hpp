@@ -64,10 +64,16 @@ class Network {
                               .finish = finish_of(conv.activation),
                               .out = m.out,
                               .output = job.stored_at(0)};
+    constexpr int channels = net.settings.input.channels;
+    const bool interleaved = job.picture.bytes || (job.picture.channel_stride == 1 &&
+                                                   job.picture.column_stride == channels);
     parallel(parallel.count, [&](std::int64_t t) {
-      run_stem_rows<net.settings.input.channels>(stem, part(m.out.height, t, parallel.count),
-                                                 part(m.out.height, t + 1, parallel.count),
-                                                 job.scratch_of(t));
+      const std::int64_t from = part(m.out.height, t, parallel.count);
+      const std::int64_t to = part(m.out.height, t + 1, parallel.count);
+      if (interleaved)
+        run_stem_rows<channels, true>(stem, from, to, job.scratch_of(t));
+      else
+        run_stem_rows<channels, false>(stem, from, to, job.scratch_of(t));
     });
     give_out<position_after(0)>(job, job.stored_at(0), m.out, parallel);
   }
@@ -135,7 +141,7 @@ class Network {
         float* const window = job.scratch_of(t);
         const auto convolve = [&](auto source) {
           convolve_rows<row.kernel, conv.stride.height, conv.stride.width, (row.dilation > 1)>(
-              first, share, source, window, row.use_se ? job.sums_of(t) : nullptr);
+              first, share, source, window, row.use_se ? job.row_sums() : nullptr);
         };
         if constexpr (has_expansion(row) &&
                       !is_tapped(Layout::taps, position_of_expansion(Feature))) {
@@ -154,8 +160,8 @@ class Network {
 
     const Stored* squeeze(const Stored* y) {
       if constexpr (row.use_se) {
-        Network::squeeze<Feature>(job, split, m.out.pixels(), parallel);
-        gates = job.gates(parallel);
+        Network::squeeze<Feature>(job, m.out, parallel);
+        gates = job.gates();
       }
       return y;
     }
@@ -211,28 +217,30 @@ class Network {
 
   /// Means, two small products, gates. Few numbers: one thread is faster than asking others.
   template <int Feature>
-  static void squeeze(const Job& job, const Split& split, std::int64_t pixels,
-                      const Threads& parallel) {
+  static void squeeze(const Job& job, const Extent& out, const Threads& parallel) {
     constexpr InvertedResidualConfig row = row_of(net, Feature);
     constexpr FeaturePlaces places = Layout::places.features[Feature];
-    constexpr int lanes = blocks_of(row.expanded_channels) * block_lanes;
-    Stored* const means = job.means(parallel);
-    const double scale = 1.0 / static_cast<double>(pixels);
-    for (int l = 0; l < lanes; ++l) {
-      double sum = 0;
-      for (std::int64_t r = 0; r < split.row_parts; ++r)
-        sum += static_cast<double>(
-            job.sums_of(split.task_of(r, l / block_lanes, lanes / block_lanes))[l]);
-      means[l] = static_cast<Stored>(static_cast<float>(sum * scale));
+    constexpr int lanes = lanes_of(row.expanded_channels);
+    Stored* const means = job.means();
+    const double scale = 1.0 / static_cast<double>(out.pixels());
+    for (int first = 0; first < lanes; first += half_lanes) {
+      const int block = first / block_lanes;
+      const float* sums =
+          job.row_sums() + block * out.height * block_lanes + first % block_lanes;
+      double totals[half_lanes] = {};
+      for (std::int64_t r = 0; r < out.height; ++r, sums += block_lanes)
+        for (int l = 0; l < half_lanes; ++l) totals[l] += static_cast<double>(sums[l]);
+      for (int l = 0; l < half_lanes; ++l)
+        means[first + l] = static_cast<Stored>(static_cast<float>(totals[l] * scale));
     }
     constexpr Squeeze settings = net.settings.squeeze;
     vector_product(job, places.squeeze, finish_of(squeeze_activation(row, settings)), means,
-                   job.squeezed(parallel), parallel);
-    vector_product(job, places.excite, gate_finish(settings.gate), job.squeezed(parallel),
-                   job.gates(parallel), parallel);
+                   job.squeezed(), parallel);
+    vector_product(job, places.excite, gate_finish(settings.gate), job.squeezed(),
+                   job.gates(), parallel);
     if constexpr (settings.gate == Gate::sigmoid)
       for (int l = 0; l < lanes; ++l) {
-        float& gate = job.gates(parallel)[l];
+        float& gate = job.gates()[l];
         gate = 1.0F / (1.0F + std::exp(-gate));
       }
   }
@@ -359,6 +367,9 @@ class Network {
     }
   };
 
+  /// Blocks of output channels that a Linear computes at a time.
+  static constexpr int linear_blocks = 4;
+
   template <class Out>
   static void linear(const ClassifierJob<Stored>& job, const MatrixPlace& place, Finish finish,
                      const Stored* in, Out* out, const Threads& parallel) {
@@ -370,10 +381,10 @@ class Network {
       Ahead none;
       const int block_end = static_cast<int>(part(blocks, t + 1, parallel.count));
       for (int block = static_cast<int>(part(blocks, t, parallel.count)); block < block_end;
-           block += window_blocks)  // the weights of two blocks stay in cache for the whole batch
+           block += linear_blocks)  // their weights stay in cache for the whole batch
         multiply(
             product, {.data = in, .block_stride = stride}, 0, job.batch, block * block_lanes,
-            std::min(std::min(block + window_blocks, block_end) * block_lanes, lanes_of(place.out)),
+            std::min(std::min(block + linear_blocks, block_end) * block_lanes, lanes_of(place.out)),
             Places<Out>{.first = out}, none);
     });
   }

@@ -23,32 +23,63 @@ struct Stem {
   Stored* output;
 };
 
-/// Copies one row of one channel between two zeros, normalised.
-template <FinishSet Set>
-inline void copy_row(const Stem<Set>& job, int channel, std::int64_t row, float* to) {
-  const Picture& p = job.picture;
-  const std::int64_t width = job.in.width;
-  const float* from = p.data + channel * p.channel_stride + row * p.row_stride;
-  to[0] = to[width + 1] = 0.0F;
-  if (p.column_stride == 1)
-    std::memcpy(to + 1, from, static_cast<std::size_t>(width) * sizeof(float));
-  else
-    for (std::int64_t x = 0; x < width; ++x) to[x + 1] = from[x * p.column_stride];
-  if (!p.mean) return;
-  const float mean = p.mean[channel];
-  const float std = p.std[channel];
-  std::int64_t x = 1;
-  for (; x + Half::lanes <= width + 1; x += Half::lanes)
-    Half::store(to + x, Half::divide(Half::subtract(Half::load(to + x), Half::broadcast(mean)),
-                                     Half::broadcast(std)));
-  for (; x <= width; ++x) to[x] = (to[x] - mean) / std;
-}
-
 /// Rows and columns between the windows of neighbouring outputs.
 inline constexpr int stem_step = stem_stride.height;
 static_assert(stem_stride.is_square());
 
-template <int Columns, FinishSet Set>
+/// (x - mean) / std for `count` values, which belong to `Channels` channels in turn.
+template <int Channels>
+inline void normalize_row(float* row, std::int64_t count, const float* mean, const float* std) {
+  constexpr int turn = Channels * Half::lanes;
+  float means[turn], stds[turn];
+  for (int i = 0; i < turn; ++i) {
+    means[i] = mean[i % Channels];
+    stds[i] = std[i % Channels];
+  }
+  std::int64_t i = 0;
+  for (; i + turn <= count; i += turn)
+    for (int k = 0; k < turn; k += Half::lanes)
+      Half::store(row + i + k, Half::divide(Half::subtract(Half::load(row + i + k),
+                                                           Half::load(means + k)),
+                                            Half::load(stds + k)));
+  for (; i < count; ++i) row[i] = (row[i] - means[i % turn]) / stds[i % turn];
+}
+
+/// Copies one row of the picture as [width][Channels] between two pixels of zeros, normalised.
+template <int Channels, FinishSet Set>
+inline void copy_interleaved(const Stem<Set>& job, std::int64_t row, float* to) {
+  const Picture& p = job.picture;
+  const std::int64_t count = job.in.width * Channels;
+  std::fill_n(to, Channels, 0.0F);
+  std::fill_n(to + Channels + count, Channels, 0.0F);
+  to += Channels;
+  if (!p.bytes) {
+    std::memcpy(to, p.data + row * p.row_stride, static_cast<std::size_t>(count) * sizeof(float));
+    if (p.mean) normalize_row<Channels>(to, count, p.mean, p.std);
+    return;
+  }
+  const std::uint8_t* from = p.bytes + row * p.row_stride;
+  for (std::int64_t x = 0; x < job.in.width; ++x, from += p.column_stride, to += Channels)
+    for (int c = 0; c < Channels; ++c) to[c] = p.levels[c * 256 + from[c * p.channel_stride]];
+}
+
+/// Copies one row of the picture as [Channels][width], each between two zeros, normalised.
+template <int Channels, FinishSet Set>
+inline void copy_planar(const Stem<Set>& job, std::int64_t row, float* to) {
+  const Picture& p = job.picture;
+  const std::int64_t width = job.in.width;
+  for (int c = 0; c < Channels; ++c, to += width + 2) {
+    const float* from = p.data + c * p.channel_stride + row * p.row_stride;
+    to[0] = to[width + 1] = 0.0F;
+    if (p.column_stride == 1)
+      std::memcpy(to + 1, from, static_cast<std::size_t>(width) * sizeof(float));
+    else
+      for (std::int64_t x = 0; x < width; ++x) to[x + 1] = from[x * p.column_stride];
+    if (p.mean) normalize_row<1>(to + 1, width, p.mean + c, p.std + c);
+  }
+}
+
+template <int Columns, int Step, int Segment, FinishSet Set>
 MNV3_INLINE void stem_columns(const Product<Set>& product, const float* const* segments,
                               std::int64_t column, std::int64_t width,
                               const Places<Stored>& places) {
@@ -56,43 +87,56 @@ MNV3_INLINE void stem_columns(const Product<Set>& product, const float* const* s
   for (; width - column >= Columns; column += Columns) {
     Stored* rows[Columns];
     find_places(places, column, Columns, rows);
-    tiles_of_rows<Columns, stem_step, 3>(
-        product, [=](int s) MNV3_INLINE_LAMBDA { return segments[s] + column * stem_step; }, 0,
+    tiles_of_rows<Columns, Step, Segment>(
+        product, [=](int s) MNV3_INLINE_LAMBDA { return segments[s] + column * Step; }, 0,
         lanes_of(product.weights.out), rows, none);
   }
   if constexpr (Columns > 1)
-    stem_columns<Tiles::smaller(Columns)>(product, segments, column, width, places);
+    stem_columns<Tiles::smaller(Columns), Step, Segment>(product, segments, column, width, places);
 }
 
 /// The output rows [row, row_end): a strided 3x3 convolution over windows of three copied rows,
-/// so that the border stays zero whatever the normalisation. `scratch` has room for
-/// `stem_floats_of`.
-template <int Channels, FinishSet Set>
+/// so that the border stays zero whatever the normalisation. The rows are kept as the picture has
+/// them, with its channels apart or side by side; the order of the sums is the same. `scratch` has
+/// room for `stem_floats_of`.
+template <int Channels, bool Interleaved, FinishSet Set>
 inline void run_stem_rows(const Stem<Set>& job, std::int64_t row, std::int64_t row_end,
                           float* scratch) {
-  const std::int64_t length = job.in.width + 2;
-  const auto at = [&](int channel, std::int64_t r) {
-    return scratch + (r % 3 * Channels + channel) * length;
-  };
-  float* const zeros = scratch + 3 * Channels * length;
-  std::fill_n(zeros, length, 0.0F);
+  constexpr int kernel = 3;
+  const std::int64_t columns = job.in.width + 2;
+  const auto at = [&](std::int64_t r) { return scratch + r % kernel * Channels * columns; };
+  float* const zeros = scratch + kernel * Channels * columns;
+  std::fill_n(zeros, Channels * columns, 0.0F);
   const Product<Set> product{.weights = job.weights,
                              .finish = job.finish,
                              .out_block_stride = job.out.pixels() * block_lanes};
   std::int64_t copied = std::max<std::int64_t>(row * stem_step - job.before.height, 0);
   for (std::int64_t y = row; y < row_end; ++y) {
     const std::int64_t top = y * stem_step - job.before.height;
-    for (; copied < std::min(top + 3, job.in.height); ++copied)
-      for (int c = 0; c < Channels; ++c) copy_row(job, c, copied, at(c, copied));
-    const float* segments[Channels * 3];
-    for (int c = 0; c < Channels; ++c)
-      for (int ky = 0; ky < 3; ++ky) {
-        const std::int64_t r = top + ky;
-        segments[c * 3 + ky] =
-            r < 0 || r >= job.in.height ? zeros : at(c, r) + 1 - job.before.width;
-      }
-    stem_columns<Tiles::rows>(product, segments, 0, job.out.width,
-                            {.first = job.output + y * job.out.width * block_lanes});
+    for (; copied < std::min(top + kernel, job.in.height); ++copied) {
+      if constexpr (Interleaved)
+        copy_interleaved<Channels>(job, copied, at(copied));
+      else
+        copy_planar<Channels>(job, copied, at(copied));
+    }
+    const Places<Stored> places{.first = job.output + y * job.out.width * block_lanes};
+    const float* segments[Interleaved ? kernel : kernel * kernel * Channels];
+    for (int ky = 0; ky < kernel; ++ky) {
+      const std::int64_t r = top + ky;
+      const float* const kept = r < 0 || r >= job.in.height ? zeros : at(r);
+      const std::int64_t first = 1 - job.before.width;
+      if constexpr (Interleaved)
+        segments[ky] = kept + first * Channels;
+      else
+        for (int kx = 0; kx < kernel; ++kx)
+          for (int c = 0; c < Channels; ++c)
+            segments[(ky * kernel + kx) * Channels + c] = kept + c * columns + first + kx;
+    }
+    if constexpr (Interleaved)
+      stem_columns<Tiles::rows, stem_step * Channels, kernel * Channels>(product, segments, 0,
+                                                                         job.out.width, places);
+    else
+      stem_columns<Tiles::rows, stem_step, 1>(product, segments, 0, job.out.width, places);
   }
 }
 
