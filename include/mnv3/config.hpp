@@ -35,6 +35,7 @@
 #include <mnv3/config/name.hpp>
 #include <mnv3/config/names.hpp>
 #include <mnv3/config/norm.hpp>
+#include <mnv3/config/outputs.hpp>
 #include <mnv3/config/position.hpp>
 #include <mnv3/config/preset.hpp>
 #include <mnv3/config/published.hpp>

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 
-namespace mnv3::engine {
+namespace mnv3 {
+
+namespace engine {
 
 /// A function of a task's number, by reference.
 class Task {
@@ -19,21 +22,40 @@ class Task {
   void (*call_)(const void*, std::int64_t);
 };
 
-/// How work is spread: `run(n, task)` calls task(0) ... task(n - 1), perhaps at the same time.
-struct Threads {
-  std::int64_t count = 1;
-  void (*run)(std::int64_t, const Task&) = nullptr;
-
-  template <class Function>
-  void operator()(std::int64_t tasks, const Function& function) const {
-    if (tasks == 1)
-      function(std::int64_t{0});
-    else
-      run(tasks, Task(function));
-  }
-};
-
 /// Multiplications from which a product of one pixel is worth asking other threads.
 inline constexpr std::int64_t parallel_from = 1 << 17;
 
-}  // namespace mnv3::engine
+}  // namespace engine
+
+/// Who does the work: `run(context, n, task)` calls task(0) ... task(n - 1), perhaps at the same
+/// time, and returns when all are done. By default the thread that calls does it all.
+///
+/// Results are the same bits for any number of threads.
+struct Threads {
+  std::int64_t count = 1;  ///< Into how many parts work is divided; at least 1.
+  void (*run)(const void* context, std::int64_t tasks, const engine::Task& task) = nullptr;
+  const void* context = nullptr;
+
+  /// Those of a pool: `pool(n, task)` calls task(0) ... task(n - 1) and returns when all are done.
+  /// The pool must outlive the calls.
+  template <class Pool>
+  requires std::invocable<const Pool&, std::int64_t, const engine::Task&>
+  static Threads of(const Pool& pool, std::int64_t count) {
+    return {.count = count,
+            .run =
+                [](const void* context, std::int64_t tasks, const engine::Task& task) {
+                  (*static_cast<const Pool*>(context))(tasks, task);
+                },
+            .context = &pool};
+  }
+
+  template <class Function>
+  void operator()(std::int64_t tasks, const Function& function) const {
+    if (tasks == 1 || !run)
+      for (std::int64_t t = 0; t < tasks; ++t) function(t);
+    else
+      run(context, tasks, engine::Task(function));
+  }
+};
+
+}  // namespace mnv3

@@ -21,6 +21,7 @@
 #include <mnv3/config/declaration.hpp>
 #include <mnv3/config/diagnostics.hpp>
 #include <mnv3/config/geometry.hpp>
+#include <mnv3/config/outputs.hpp>
 #include <mnv3/config/position.hpp>
 #include <mnv3/config/taps.hpp>
 #include <mnv3/nn/children.hpp>
@@ -204,10 +205,6 @@ class Refused : public torch::nn::Module {
   Definition definition() const;
 };
 
-/// Number of outputs of a network with these taps.
-template <class Taps>
-inline constexpr std::size_t output_count = std::max<std::size_t>(1, Taps::requests.size());
-
 template <class Arch, class Taps>
 constexpr bool is_legal() {
   static_assert(verify<Arch>());
@@ -221,7 +218,7 @@ constexpr bool is_legal() {
 
 template <class Arch, class Taps, bool Legal>
 struct contained {
-  using type = Refused<output_count<Taps>>;
+  using type = Refused<OutputsOf<Arch, Taps, false>::count>;
 };
 template <class Arch, class Taps>
 struct contained<Arch, Taps, true> {
@@ -229,30 +226,6 @@ struct contained<Arch, Taps, true> {
 };
 template <class Arch, class Taps>
 using Contained = typename contained<Arch, Taps, is_legal<Arch, Taps>()>::type;
-
-/// One field of every tap.
-template <class Arch, class Taps, class Field>
-constexpr auto tap_fields(Field TapInfo::*field) {
-  std::array<Field, output_count<Taps>> values{};
-  if constexpr (is_legal<Arch, Taps>()) {
-    constexpr auto info = tap_info_of<Arch, Taps>();
-    for (std::size_t i = 0; i < info.size(); ++i) values[i] = info[i].*field;
-  }
-  return values;
-}
-
-/// The stride of every tap: numbers, unless one of them differs between the axes.
-template <class Arch, class Taps>
-constexpr auto tap_strides() {
-  constexpr auto strides = tap_fields<Arch, Taps>(&TapInfo::stride);
-  if constexpr (std::ranges::all_of(strides, &Stride::is_square)) {
-    std::array<int, strides.size()> values{};
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = strides[i].height;
-    return values;
-  } else {
-    return strides;
-  }
-}
 
 }  // namespace nn
 
@@ -263,16 +236,17 @@ constexpr auto tap_strides() {
 template <class Arch, class Taps = taps<>>
 class MobileNetV3 : public torch::nn::ModuleHolder<nn::Contained<Arch, Taps>> {
   using Base = torch::nn::ModuleHolder<nn::Contained<Arch, Taps>>;
+  using Outputs = OutputsOf<Arch, Taps, nn::is_legal<Arch, Taps>()>;
 
  public:
   using Impl = nn::Contained<Arch, Taps>;
 
-  static constexpr auto channels = nn::tap_fields<Arch, Taps>(&TapInfo::channels);
+  static constexpr auto channels = Outputs::channels;
   /// Input pixels for each output pixel, as `int`, or as `Stride` where one differs between the
   /// axes; 0 for `pooled`, `embedding` and `logits`.
-  static constexpr auto strides = nn::tap_strides<Arch, Taps>();
+  static constexpr auto strides = Outputs::strides;
   /// Index in `features` of each tap; -1 for `pooled`, `embedding` and `logits`.
-  static constexpr auto feature_indices = nn::tap_fields<Arch, Taps>(&TapInfo::feature);
+  static constexpr auto feature_indices = Outputs::feature_indices;
 
   using Base::Base;
 
