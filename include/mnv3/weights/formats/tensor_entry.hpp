@@ -8,10 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/dtype.hpp>
 
@@ -41,7 +40,7 @@ inline constexpr std::size_t no_storage = std::numeric_limits<std::size_t>::max(
 /// Errors  WeightsError if the numbers do not fit each other or the storage, or are absurd.
 inline std::int64_t element_span(const TensorEntry& entry, std::uint64_t storage_bytes) {
   const auto fail = [&](std::string_view what) {
-    throw WeightsError(fmt::format("tensor '{}' {}", printable(entry.name), what));
+    throw WeightsError(text("tensor '", printable(entry.name), "' ", what));
   };
   if (entry.shape.size() != entry.strides.size() || entry.shape.size() > limits::rank)
     fail("has an impossible shape");
