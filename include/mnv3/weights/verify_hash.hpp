@@ -14,11 +14,11 @@
 #include <mnv3/config/published.hpp>
 #include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
+#include <mnv3/weights/bytes/name_file.hpp>
 #include <mnv3/weights/bytes/sha256.hpp>
 #include <mnv3/weights/bytes/text.hpp>
-#include <mnv3/weights/checkpoint_reader.hpp>
+#include <mnv3/weights/checkpoint_file.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/tensors/name_file.hpp>
 
 namespace mnv3 {
 
@@ -73,7 +73,7 @@ inline HashCheck check_hash(const InputFile& file, const std::filesystem::path& 
 
 /// A weights file that was opened once: what was hashed is what is read.
 struct VerifiedFile {
-  CheckpointReader reader;
+  CheckpointFile file;
   std::string note{};
 };
 
@@ -87,7 +87,7 @@ inline VerifiedFile open_verified(const std::filesystem::path& path, bool verifi
     return opened;
   });
   const InputFile& same = *file;
-  VerifiedFile verified{CheckpointReader(std::move(file), path)};
+  VerifiedFile verified{CheckpointFile(std::move(file), path)};
   if (verifies_hash) verified.note = check_hash(same, path).note;
   return verified;
 }

@@ -70,15 +70,20 @@ inline std::int64_t element_span(const TensorEntry& entry, std::uint64_t storage
   return last - entry.offset + 1;
 }
 
+/// How many elements the tensor has, after `element_span` has checked that they can be multiplied.
+inline std::uint64_t element_count(const TensorEntry& entry) {
+  std::uint64_t elements = 1;
+  for (const std::int64_t size : entry.shape) elements *= static_cast<std::uint64_t>(size);
+  return elements;
+}
+
 /// Whether the tensor is spread over so much of its storage that reading it would need far more
 /// memory than it has values. `span`: see `element_span`.
 inline bool is_spread_out(const TensorEntry& entry, std::int64_t span) {
-  std::uint64_t elements = 1;  // `element_span` has multiplied them
-  for (const std::int64_t size : entry.shape) elements *= static_cast<std::uint64_t>(size);
   const auto element = static_cast<std::uint64_t>(row_of(entry.dtype).bytes);
   const std::uint64_t bytes = static_cast<std::uint64_t>(span) * element;
   return bytes > limits::spread_bytes &&
-         (bytes - limits::spread_bytes) / limits::spread > elements * element;
+         (bytes - limits::spread_bytes) / limits::spread > element_count(entry) * element;
 }
 
 /// Strides of a tensor without gaps, in the order of its dimensions.

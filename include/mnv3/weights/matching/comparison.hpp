@@ -34,7 +34,8 @@ inline std::string describe_channels(std::int64_t channels) {
 struct Transfer {
   std::string target;
   TensorEntry entry;
-  bool adapts_channels = false;
+  /// Not 0: `entry` is a stem for RGB, and the target one for so many channels.
+  std::int64_t adapted_channels = 0;
 };
 
 /// What becomes of every tensor of a file and of a module: `report`, and `transfers` for what fits.
@@ -134,7 +135,7 @@ class Comparison {
     if (options_.adapt_input_channels && adapter_ &&
         adapter_->can_adapt_channels(name, in_file, shape)) {
       report.adapted.push_back({name, describe_channels(shape[1])});
-      transfer.adapts_channels = true;
+      transfer.adapted_channels = shape[1];
       return take(std::move(transfer));
     }
     fail_to_fit(name, in_file, shape);
