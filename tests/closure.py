@@ -12,21 +12,32 @@ LIBRARIES = {"torch", "ATen", "c10", "caffe2", "fmt", "curl"}
 ROOTS = {
     "mnv3/config.hpp": (r"mnv3/(config/|version\.hpp)", set()),
     "mnv3/deploy/kernels/batch.hpp": (r"mnv3/(config/|deploy/kernels/)", set()),
-    "mnv3/hub/locate.hpp": (r"mnv3/(config/|hub/(cache|downloader)\.hpp|weights/error\.hpp)",
-                            {"fmt"}),
+    "mnv3/hub/locate.hpp": (
+        r"mnv3/(config/|hub/(cache|downloader)\.hpp|weights/(error|bytes/text)\.hpp)", set()),
     "mnv3/hub/partial_file.hpp": (
-        r"mnv3/(config/|hub/cache\.hpp|weights/(error|bytes/(sha256|file_descriptor))\.hpp)",
+        r"mnv3/(config/|hub/cache\.hpp|weights/(error|bytes/(sha256|file_descriptor|text))\.hpp)",
         {"fmt"}),
 }
-# All of weights/ but the files that a user calls and tensors/, its adaptors of LibTorch.
+# All of weights/ but what needs LibTorch: load, save, checkpoint_reader, state_dict and tensors/.
+FILES = r"mnv3/weights/(bytes/|formats/|(error|checkpoint_file)\.hpp)"
+FILES_AND_NAMES = (r"mnv3/(config/|weights/(bytes/|formats/|matching/"
+                   r"|(error|options|rename|report|checkpoint_file|verify_hash)\.hpp))")
 WEIGHTS = {
-    "bytes": r"mnv3/weights/(bytes/|error\.hpp)",
-    "formats": r"mnv3/weights/(bytes/|formats/|error\.hpp)",
-    "matching": r"mnv3/(config/|weights/(bytes/|formats/|matching/|(error|options|rename|report)\.hpp))",
+    "bytes/": r"mnv3/weights/(bytes/|error\.hpp)",
+    "formats/": r"mnv3/weights/(bytes/|formats/|error\.hpp)",
+    "matching/": r"mnv3/(config/|weights/(bytes/|formats/|matching/|(error|options|rename|report)\.hpp))",
+    "matching/load_plan.hpp": FILES_AND_NAMES,
+    "checkpoint_file.hpp": FILES,
+    "list.hpp": FILES,
+    "options.hpp": FILES_AND_NAMES,
+    "published_file.hpp": r"mnv3/(config/|hub/|weights/((bytes/text|error|options|rename)\.hpp))",
+    "rename.hpp": FILES,
+    "report.hpp": FILES,
+    "verify_hash.hpp": FILES_AND_NAMES,
 }
-for folder, allowed in WEIGHTS.items():
-    for path in sorted(pathlib.Path(include, "mnv3/weights", folder).glob("*.hpp")):
-        ROOTS[str(path.relative_to(include))] = allowed, {"fmt"}
+for name, allowed in WEIGHTS.items():
+    for path in sorted(pathlib.Path(include, "mnv3/weights").glob(name + "*.hpp" * name.endswith("/"))):
+        ROOTS[str(path.relative_to(include))] = allowed, set()
 
 for header, (allowed, libraries) in ROOTS.items():
     rule = subprocess.run([compiler, "-std=c++20", "-I", include, "-M", "-x", "c++", "-"],
