@@ -20,23 +20,24 @@ ROOTS = {
 }
 # All of weights/ but what needs LibTorch: load, save, checkpoint_reader, state_dict and tensors/.
 FILES = r"mnv3/weights/(bytes/|formats/|(error|checkpoint_file)\.hpp)"
-FILES_AND_NAMES = (r"mnv3/(config/|weights/(bytes/|formats/|matching/"
-                   r"|(error|options|rename|report|checkpoint_file|verify_hash)\.hpp))")
+NAMES = (r"mnv3/(config/|weights/(bytes/|formats/|matching/"
+         r"|(error|options|rename|report)\.hpp))")
+FILES_AND_NAMES = NAMES + "|" + FILES + r"|mnv3/weights/verify_hash\.hpp"
 WEIGHTS = {
-    "bytes/": r"mnv3/weights/(bytes/|error\.hpp)",
-    "formats/": r"mnv3/weights/(bytes/|formats/|error\.hpp)",
-    "matching/": r"mnv3/(config/|weights/(bytes/|formats/|matching/|(error|options|rename|report)\.hpp))",
+    "bytes/*.hpp": r"mnv3/weights/(bytes/|error\.hpp)",
+    "formats/*.hpp": r"mnv3/weights/(bytes/|formats/|error\.hpp)",
+    "matching/*.hpp": NAMES,
     "matching/load_plan.hpp": FILES_AND_NAMES,
     "checkpoint_file.hpp": FILES,
     "list.hpp": FILES,
-    "options.hpp": FILES_AND_NAMES,
-    "published_file.hpp": r"mnv3/(config/|hub/|weights/((bytes/text|error|options|rename)\.hpp))",
-    "rename.hpp": FILES,
-    "report.hpp": FILES,
+    "options.hpp": NAMES,
+    "published_file.hpp": r"mnv3/(config/|hub/|weights/(bytes/text|error|options|rename)\.hpp)",
+    "rename.hpp": NAMES,
+    "report.hpp": NAMES,
     "verify_hash.hpp": FILES_AND_NAMES,
 }
-for name, allowed in WEIGHTS.items():
-    for path in sorted(pathlib.Path(include, "mnv3/weights").glob(name + "*.hpp" * name.endswith("/"))):
+for pattern, allowed in WEIGHTS.items():
+    for path in sorted(pathlib.Path(include, "mnv3/weights").glob(pattern)):
         ROOTS[str(path.relative_to(include))] = allowed, set()
 
 for header, (allowed, libraries) in ROOTS.items():
