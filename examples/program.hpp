@@ -17,7 +17,7 @@
 #include <CLI/CLI.hpp>
 
 #include <mnv3/weights/bytes/atomic_file.hpp>
-#include <mnv3/weights/tensors/name_file.hpp>
+#include <mnv3/weights/bytes/name_file.hpp>
 
 // What the programs have in common: how they read their options, and how they end.
 

@@ -11,22 +11,38 @@ LIBRARIES = {"torch", "ATen", "c10", "caffe2", "fmt", "curl"}
 # Headers, what of the project they may include besides the file itself, and which libraries.
 ROOTS = {
     "mnv3/config.hpp": (r"mnv3/(config/|version\.hpp)", set()),
-    "mnv3/engine/kernels/batch.hpp": (r"mnv3/(config/|engine/kernels/)", set()),
-    "mnv3/hub/locate.hpp": (r"mnv3/(config/|hub/(cache|downloader)\.hpp|weights/error\.hpp)",
-                            {"fmt"}),
+    "mnv3/engine.hpp": (r"mnv3/(config/|engine/|hub/(cache|downloader|locate)\.hpp|version\.hpp|"
+                        r"weights/(bytes/|formats/|matching/|(checkpoint_file|error|options|"
+                        r"published_file|rename|report|verify_hash)\.hpp))", set()),
+    "mnv3/engine/kernels/batch.hpp": (
+        r"mnv3/(config/|engine/((arena|isa|threads|views)\.hpp|kernels/))", set()),
+    "mnv3/hub/locate.hpp": (
+        r"mnv3/(config/|hub/(cache|downloader)\.hpp|weights/(error|bytes/text)\.hpp)", set()),
     "mnv3/hub/partial_file.hpp": (
-        r"mnv3/(config/|hub/cache\.hpp|weights/(error|bytes/(sha256|file_descriptor))\.hpp)",
+        r"mnv3/(config/|hub/cache\.hpp|weights/(error|bytes/(sha256|file_descriptor|text))\.hpp)",
         {"fmt"}),
 }
-# All of weights/ but the files that a user calls and tensors/, its adaptors of LibTorch.
+# All of weights/ but what needs LibTorch: load, save, checkpoint_reader, state_dict and tensors/.
+FILES = r"mnv3/weights/(bytes/|formats/|(error|checkpoint_file)\.hpp)"
+NAMES = (r"mnv3/(config/|weights/(bytes/|formats/|matching/"
+         r"|(error|options|rename|report)\.hpp))")
+FILES_AND_NAMES = NAMES + "|" + FILES + r"|mnv3/weights/verify_hash\.hpp"
 WEIGHTS = {
-    "bytes": r"mnv3/weights/(bytes/|error\.hpp)",
-    "formats": r"mnv3/weights/(bytes/|formats/|error\.hpp)",
-    "matching": r"mnv3/(config/|weights/(bytes/|formats/|matching/|(error|options|rename|report)\.hpp))",
+    "bytes/*.hpp": r"mnv3/weights/(bytes/|error\.hpp)",
+    "formats/*.hpp": r"mnv3/weights/(bytes/|formats/|error\.hpp)",
+    "matching/*.hpp": NAMES,
+    "matching/load_plan.hpp": FILES_AND_NAMES,
+    "checkpoint_file.hpp": FILES,
+    "list.hpp": FILES,
+    "options.hpp": NAMES,
+    "published_file.hpp": r"mnv3/(config/|hub/|weights/(bytes/text|error|options|rename)\.hpp)",
+    "rename.hpp": NAMES,
+    "report.hpp": NAMES,
+    "verify_hash.hpp": FILES_AND_NAMES,
 }
-for folder, allowed in WEIGHTS.items():
-    for path in sorted(pathlib.Path(include, "mnv3/weights", folder).glob("*.hpp")):
-        ROOTS[str(path.relative_to(include))] = allowed, {"fmt"}
+for pattern, allowed in WEIGHTS.items():
+    for path in sorted(pathlib.Path(include, "mnv3/weights").glob(pattern)):
+        ROOTS[str(path.relative_to(include))] = allowed, set()
 
 for header, (allowed, libraries) in ROOTS.items():
     rule = subprocess.run([compiler, "-std=c++20", "-I", include, "-M", "-x", "c++", "-"],

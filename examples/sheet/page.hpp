@@ -20,9 +20,9 @@
 #include <torch/types.h>
 
 #include <mnv3/weights/bytes/atomic_file.hpp>
+#include <mnv3/weights/bytes/name_file.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/tensors/name_file.hpp>
 
 namespace examples {
 

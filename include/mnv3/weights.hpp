@@ -6,6 +6,7 @@
 #include <mnv3/version.hpp>
 
 #if __cplusplus >= 202002L
+#include <mnv3/weights/checkpoint_file.hpp>
 #include <mnv3/weights/checkpoint_reader.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>

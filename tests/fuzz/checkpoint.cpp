@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <mnv3/weights/formats/read_checkpoint.hpp>
+#include <mnv3/weights/formats/real_values.hpp>
 #include <mnv3/weights/formats/tensor_values.hpp>
 
+#include <algorithm>
+#include <cstdlib>
 #include <span>
 #include <vector>
 
@@ -19,12 +22,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const mnv3::TensorEntry& entry : checkpoint.entries) {
       try {
         const std::size_t count = values.span_bytes(entry);
-        if (count > most) break;
+        if (count > most || element_count(entry) > most) break;
         if (count == 0) continue;
-        most -= count;
+        most -= std::max<std::size_t>(count, element_count(entry));
         std::vector<unsigned char> span(count);
         const TensorValues::Part part{&entry, span.data(), count};
         values.copy(std::span(&part, 1));
+        if (real_values<float>(values, checkpoint, entry).size() != element_count(entry))
+          std::abort();
       } catch (const mnv3::WeightsError&) {
       }
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Whichever allocation fails while a file is read, nothing but std::bad_alloc comes out, and nothing
 // leaks: built with AddressSanitizer, given files (see corpus.py of fuzz/) on the command line.
-#include <mnv3/weights/formats/read_checkpoint.hpp>
-#include <mnv3/weights/formats/tensor_values.hpp>
+#include <mnv3/weights/checkpoint_file.hpp>
 
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -20,14 +20,16 @@ long until_failure = -1;
 bool fails() { return until_failure >= 0 && until_failure-- == 0; }
 
 void read_all(const std::string& bytes) {
-  using namespace mnv3::weights;
-  const InputFile file(std::as_bytes(std::span(bytes)));
-  const Checkpoint found = read_checkpoint(file);
-  const TensorValues values(file, found);
-  for (const auto& entry : found.entries) {
+  const mnv3::CheckpointFile file(std::as_bytes(std::span(bytes)));
+  for (const mnv3::TensorEntry& entry : file.entries()) {
     if (!entry.unreadable.empty()) continue;
-    std::vector<char> span(values.span_bytes(entry));
-    values.copy(entry, span.data(), span.size());
+    std::vector<char> span(file.span_bytes(entry));
+    file.copy(std::span(&entry, 1),
+              [&](const mnv3::TensorEntry&, std::size_t) { return span.data(); });
+    try {
+      file.values<float>(entry);
+    } catch (const mnv3::WeightsError&) {  // integers
+    }
   }
 }
 

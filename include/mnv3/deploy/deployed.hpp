@@ -382,7 +382,7 @@ requires(std::convertible_to<const Source&, std::filesystem::path> ||
       "there is no network whose values could stay; load into a MobileNetV3 and deploy that");
   const NamedTensors tensors = deployment::empty_state_dict<Arch, Taps>();
   const Definition& net = definition_of<Arch>;
-  const weights::LoadTarget target{tensors, net, net.settings.names};
+  const weights::TensorTarget target{tensors, net, net.settings.names};
   if constexpr (std::convertible_to<const Source&, std::span<const std::byte>>)
     weights::load_into(target, CheckpointReader(source), options);
   else if constexpr (std::same_as<Source, PublishedWeights>)

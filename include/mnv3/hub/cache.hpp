@@ -12,9 +12,8 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#include <fmt/format.h>
-
 #include <mnv3/config/published.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3::hub {
@@ -60,12 +59,12 @@ inline bool is_file(const std::filesystem::path& path) {
 
 inline std::string describe(const char* name) {
   const std::optional<std::string> value = variable(name);
-  return value ? fmt::format("{} is \"{}\"", name, *value) : fmt::format("{} is not set", name);
+  return value ? weights::text(name, " is \"", *value, '"') : weights::text(name, " is not set");
 }
 
 /// How somebody gets the file without this program.
 inline std::string by_hand(std::string_view url, const std::filesystem::path& target) {
-  return fmt::format("curl -L --create-dirs -o '{}' '{}'", target.string(), url);
+  return weights::text("curl -L --create-dirs -o '", target.string(), "' '", url, '\'');
 }
 
 }  // namespace detail
@@ -90,9 +89,9 @@ inline std::vector<std::filesystem::path> cache_places(const PublishedWeights& w
   const std::string_view name = weights.file_name();
   if (name.empty() || name == "." || name == "..") {
     throw WeightsError(
-        fmt::format("mnv3: {} has no file's name at its end, so the file has no place in the "
-                    "cache. Name a place: mnv3::hub::download_file(url, hash, path)",
-                    weights.url));
+        weights::text("mnv3: ", weights.url,
+                      " has no file's name at its end, so the file has no place in the cache. Name "
+                      "a place: mnv3::hub::download_file(url, hash, path)"));
   }
   return {cache_folder() / name};
 }
@@ -112,15 +111,15 @@ inline WeightsError not_in_cache(const PublishedWeights& weights) {
     std::error_code error;
     const std::filesystem::path whole = std::filesystem::absolute(place, error);
     if (first.empty()) first = whole;
-    places += fmt::format("\n  looked for {}", whole.string());
+    places += weights::text("\n  looked for ", whole.string());
   }
-  return WeightsError(fmt::format(
-      "mnv3: {} is not on this machine.{}\n  ({}, {}, {})\n  It is published as {}\n  Download it "
-      "by hand: {}\n  or set TORCH_HOME to the folder whose hub/checkpoints has it,\n  or link "
-      "the target mnv3::hub, with which it is downloaded",
-      weights.file_name(), places, detail::describe("TORCH_HOME"),
-      detail::describe("XDG_CACHE_HOME"), detail::describe("HOME"), weights.url,
-      detail::by_hand(weights.url, first)));
+  return WeightsError(
+      weights::text("mnv3: ", weights.file_name(), " is not on this machine.", places, "\n  (",
+                    detail::describe("TORCH_HOME"), ", ", detail::describe("XDG_CACHE_HOME"), ", ",
+                    detail::describe("HOME"), ")\n  It is published as ", weights.url,
+                    "\n  Download it by hand: ", detail::by_hand(weights.url, first),
+                    "\n  or set TORCH_HOME to the folder whose hub/checkpoints has it,\n  or link "
+                    "the target mnv3::hub, with which it is downloaded"));
 }
 
 }  // namespace mnv3::hub

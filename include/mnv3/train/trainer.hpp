@@ -39,9 +39,9 @@
 #include <mnv3/train/trainer/progress.hpp>
 #include <mnv3/train/trainer/signals.hpp>
 #include <mnv3/weights/bytes/atomic_file.hpp>
+#include <mnv3/weights/bytes/name_file.hpp>
 #include <mnv3/weights/save.hpp>
 #include <mnv3/weights/state_dict.hpp>
-#include <mnv3/weights/tensors/name_file.hpp>
 #include <mnv3/weights/tensors/pth_writer.hpp>
 
 namespace mnv3::train {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <mnv3/weights/checkpoint_reader.hpp>
+#include <mnv3/weights/checkpoint_file.hpp>
 #include <mnv3/weights/formats/tensor_entry.hpp>
 
 namespace mnv3 {
@@ -15,7 +15,7 @@ namespace mnv3 {
 ///
 /// Errors  WeightsError if the file cannot be read.
 inline std::vector<TensorEntry> list(const std::filesystem::path& path) {
-  return CheckpointReader(path).entries();
+  return CheckpointFile(path).entries();
 }
 
 }  // namespace mnv3

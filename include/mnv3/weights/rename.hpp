@@ -13,8 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3 {
@@ -80,9 +79,8 @@ class Rename {
   Rename(Pairs pairs) {
     for (const auto& [pattern, replacement] : pairs)
       if (std::ranges::count(replacement, '*') > std::ranges::count(pattern, '*'))
-        throw WeightsError(fmt::format(
-            "mnv3: `rename` cannot make '{}' of '{}': it has more stars than the pattern",
-            replacement, pattern));
+        throw WeightsError(weights::text("mnv3: `rename` cannot make '", replacement, "' of '",
+                                         pattern, "': it has more stars than the pattern"));
     if (pairs.empty()) return;
     function_ = [pairs = std::move(pairs)](std::string_view name) {
       for (const auto& [pattern, replacement] : pairs)

@@ -9,10 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
 
@@ -79,11 +77,11 @@ template <class Item, class Print>
 std::string list_items(std::string_view what, const std::vector<Item>& items, Print print) {
   if (items.empty()) return {};
   constexpr std::size_t most = 6;
-  std::string text = fmt::format("\n  {} {}: ", items.size(), what);
+  std::string list = text("\n  ", items.size(), ' ', what, ": ");
   for (std::size_t i = 0; i < std::min(most, items.size()); ++i)
-    text += (i > 0 ? ", " : "") + print(items[i]);
-  if (items.size() > most) text += fmt::format(", ... ({} more)", items.size() - most);
-  return text;
+    list += (i > 0 ? ", " : "") + print(items[i]);
+  if (items.size() > most) list += text(", ... (", items.size() - most, " more)");
+  return list;
 }
 
 inline std::string list_names(std::string_view what, const std::vector<std::string>& names) {
@@ -92,14 +90,14 @@ inline std::string list_names(std::string_view what, const std::vector<std::stri
 
 inline std::string list_mismatches(const std::vector<ShapeMismatch>& mismatches) {
   return list_items("with another shape", mismatches, [](const ShapeMismatch& m) {
-    return fmt::format("{} ({} in the file, {} in the network)", printable(m.name), m.in_file,
-                       m.in_network);
+    return text(printable(m.name), " (", m.in_file, " in the file, ", m.in_network,
+                " in the network)");
   });
 }
 
 inline std::string list_unreadable(const std::vector<Unreadable>& tensors) {
   return list_items("of a kind that is not supported", tensors, [](const Unreadable& tensor) {
-    return fmt::format("{} ({})", printable(tensor.name), tensor.why);
+    return text(printable(tensor.name), " (", tensor.why, ')');
   });
 }
 

@@ -11,15 +11,14 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <mnv3/config/published.hpp>
 #include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
+#include <mnv3/weights/bytes/name_file.hpp>
 #include <mnv3/weights/bytes/sha256.hpp>
-#include <mnv3/weights/checkpoint_reader.hpp>
+#include <mnv3/weights/bytes/text.hpp>
+#include <mnv3/weights/checkpoint_file.hpp>
 #include <mnv3/weights/error.hpp>
-#include <mnv3/weights/tensors/name_file.hpp>
 
 namespace mnv3 {
 
@@ -56,25 +55,25 @@ inline HashCheck check_hash(const InputFile& file, const std::filesystem::path& 
   if (wanted.empty()) return {};
   const bool is_published = published_as(name) != nullptr;
   if (!is_published && file.size() > limits::hashed_bytes)
-    return {.note = fmt::format("the digits {} in its name were not compared with its SHA-256: it "
-                                "has {} bytes, more than {}",
-                                wanted, file.size(), limits::hashed_bytes)};
+    return {.note = text("the digits ", wanted,
+                         " in its name were not compared with its SHA-256: it has ", file.size(),
+                         " bytes, more than ", limits::hashed_bytes)};
   const std::string found = name_file_in_errors("read", path, [&] { return sha256_of(file); });
   if (found.starts_with(wanted)) return {.is_right = true};
   if (!is_published)
-    return {.note = fmt::format("the digits {} in its name are not those of its SHA-256, which is "
-                                "{}: they may be a commit's or a run's",
-                                wanted, found)};
-  throw WeightsError(fmt::format(
-      "mnv3: {} is not the file that its name promises: its SHA-256 should begin with {}, but is "
-      "{}. It is damaged or was changed: get it again from where it was published, or rename it, "
-      "or pass {{.verify_hash = false}}",
-      path.string(), wanted, found));
+    return {.note =
+                text("the digits ", wanted, " in its name are not those of its SHA-256, which is ",
+                     found, ": they may be a commit's or a run's")};
+  throw WeightsError(text("mnv3: ", path.string(),
+                          " is not the file that its name promises: its SHA-256 should begin with ",
+                          wanted, ", but is ", found,
+                          ". It is damaged or was changed: get it again from where it was "
+                          "published, or rename it, or pass {.verify_hash = false}"));
 }
 
 /// A weights file that was opened once: what was hashed is what is read.
 struct VerifiedFile {
-  CheckpointReader reader;
+  CheckpointFile file;
   std::string note{};
 };
 
@@ -88,7 +87,7 @@ inline VerifiedFile open_verified(const std::filesystem::path& path, bool verifi
     return opened;
   });
   const InputFile& same = *file;
-  VerifiedFile verified{CheckpointReader(std::move(file), path)};
+  VerifiedFile verified{CheckpointFile(std::move(file), path)};
   if (verifies_hash) verified.note = check_hash(same, path).note;
   return verified;
 }

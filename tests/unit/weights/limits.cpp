@@ -43,6 +43,7 @@ TEST_CASE("SECURITY.md has every limit with its value") {
       {"header_bytes", limits::header_bytes},
       {"metadata", limits::metadata},
       {"overlap", limits::overlap},
+      {"repeated_bytes", limits::repeated_bytes},
       {"held_bytes", limits::held_bytes},
       {"hashed_bytes", limits::hashed_bytes},
       {"piece_bytes", limits::piece_bytes},

@@ -5,7 +5,6 @@
 #include <mnv3/weights/tensors/pth_writer.hpp>
 
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -16,38 +15,17 @@
 #include <fmt/format.h>
 
 #include "files.hpp"
+#include "python.hpp"
 
 // Files that Python's torch writes, and what it says to ours.
 
 namespace {
 
+using files::has_torch;
+using files::run;
+using files::run_script;
 using files::TemporaryFolder;
 using Tensors = std::map<std::string, torch::Tensor>;
-
-std::string python() {
-  const char* const chosen = std::getenv("MNV3_PYTHON");
-  return chosen != nullptr && *chosen != '\0' ? chosen : "/usr/bin/python3";
-}
-
-bool run(const std::filesystem::path& script, std::string_view argument) {
-  const std::string command = fmt::format("'{}' '{}' '{}'", python(), script.string(), argument);
-  return std::system(command.c_str()) == 0;
-}
-
-/// False, and a loud word about it, where there is no Python with torch.
-bool has_torch() {
-  static const bool found =
-      std::system(fmt::format("'{}' -c 'import torch' >/dev/null 2>&1", python()).c_str()) == 0;
-  if (!found)
-    MESSAGE("SKIPPED: ", python(), " cannot import torch; set MNV3_PYTHON to a Python that can");
-  return found;
-}
-
-/// Runs a script with the folder as its argument; its files are there afterwards.
-void run_script(const TemporaryFolder& folder, std::string_view code) {
-  files::write(folder / "script.py", code);
-  REQUIRE(run(folder / "script.py", folder.path().string()));
-}
 
 Tensors read_all(const std::filesystem::path& path) {
   const mnv3::CheckpointReader reader(path);

@@ -35,7 +35,7 @@
 #include <mnv3/weights/load.hpp>
 #include <mnv3/weights/rename.hpp>
 #include <mnv3/weights/state_dict.hpp>
-#include <mnv3/weights/tensors/name_file.hpp>
+#include <mnv3/weights/tensors/torch_errors.hpp>
 
 // The state of a training as the tensors of a file:
 //
@@ -242,7 +242,7 @@ class TrainingFile {
 ///
 /// Errors  WeightsError with its name and the system's reason.
 inline torch::Tensor read_bytes(const std::filesystem::path& path) {
-  return weights::name_file_in_errors("read", path, [&] {
+  return weights::name_file_in_torch_errors("read", path, [&] {
     const weights::InputFile file(path);
     torch::Tensor bytes = torch::empty({static_cast<std::int64_t>(file.size())}, torch::kByte);
     file.read(0, bytes.data_ptr(), static_cast<std::size_t>(file.size()));

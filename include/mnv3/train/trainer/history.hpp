@@ -18,7 +18,7 @@
 #include <fmt/format.h>
 
 #include <mnv3/weights/bytes/atomic_file.hpp>
-#include <mnv3/weights/tensors/name_file.hpp>
+#include <mnv3/weights/bytes/name_file.hpp>
 
 namespace mnv3::train {
 

@@ -14,9 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/file_descriptor.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3::weights {
@@ -32,7 +31,7 @@ struct WritingCalls {
   static int fsync(int file) { return ::fsync(file); }
   static int close(int file) { return ::close(file); }
   static int linkat(int file, const char* path) {
-    const std::string name = fmt::format("/proc/self/fd/{}", file);
+    const std::string name = text("/proc/self/fd/", file);
     return ::linkat(AT_FDCWD, name.c_str(), AT_FDCWD, path, AT_SYMLINK_FOLLOW);
   }
   static int rename(const char* from, const char* to) { return ::rename(from, to); }
@@ -124,7 +123,7 @@ class BasicAtomicFile {
   /// A name beside the target that nobody has, as far as we know.
   std::string next_name() const {
     static std::atomic<unsigned> counter{0};
-    return folder_of(target_) / fmt::format(".mnv3-{}-{}.tmp", ::getpid(), counter++);
+    return folder_of(target_) / text(".mnv3-", ::getpid(), '-', counter++, ".tmp");
   }
 
   /// Tries names until `make` succeeds with one: a dead process with our number may have left some.
@@ -195,8 +194,8 @@ class BasicAtomicFile {
     if (!folder && errno == EACCES) return;  // one may write into a folder that one may not read
     if (folder && Calls::fsync(folder.get()) == 0) return;
     if (folder && (errno == EINVAL || errno == ENOTSUP || errno == EBADF)) return;  // it cannot
-    throw WeightsError(fmt::format("it was written, but may not survive a power failure: {}",
-                                   std::generic_category().message(errno)));
+    throw WeightsError(text("it was written, but may not survive a power failure: ",
+                            std::generic_category().message(errno)));
   }
 
   std::filesystem::path target_;

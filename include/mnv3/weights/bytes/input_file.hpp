@@ -17,9 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/file_descriptor.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3::weights {
@@ -71,7 +70,7 @@ class InputFile {
   std::string read(std::uint64_t begin, std::uint64_t size, std::uint64_t at_most) const {
     if (!has(begin, size)) throw WeightsError("it ends too early. Copy or download it again");
     if (size > at_most)
-      throw WeightsError(fmt::format("a part of it has {} bytes, more than {}", size, at_most));
+      throw WeightsError(text("a part of it has ", size, " bytes, more than ", at_most));
     std::string bytes(static_cast<std::size_t>(size), '\0');
     read(begin, bytes.data(), bytes.size());
     return bytes;
@@ -82,8 +81,8 @@ class InputFile {
   void hold(std::uint64_t at_most) {
     if (memory_ != nullptr) return;
     if (size_ > at_most)
-      throw WeightsError(fmt::format("it has {} bytes, more than the {} that may be held in memory",
-                                     size_, at_most));
+      throw WeightsError(
+          text("it has ", size_, " bytes, more than the ", at_most, " that may be held in memory"));
     const auto size = static_cast<std::size_t>(size_);
     // One more, since a null pointer means that nothing is held.
     auto held = std::make_unique_for_overwrite<std::byte[]>(size + 1);

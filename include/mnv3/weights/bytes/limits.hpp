@@ -63,6 +63,9 @@ inline constexpr std::size_t metadata = 1 << 16;
 /// where they share values.
 inline constexpr std::uint64_t overlap = 4;
 
+/// Bytes that a tensor whose own elements share values may have besides, made dense.
+inline constexpr std::uint64_t repeated_bytes = std::uint64_t{1} << 24;
+
 /// A file with the name of published weights is held in memory, so that what is hashed is what is
 /// loaded: the largest of them has 22 MB.
 inline constexpr std::uint64_t held_bytes = std::uint64_t{1} << 28;

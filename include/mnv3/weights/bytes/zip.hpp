@@ -11,12 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/little_endian.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/bytes/zip_record.hpp>
 #include <mnv3/weights/error.hpp>
 
@@ -62,9 +61,8 @@ class ZipDirectory {
   static constexpr std::uint64_t central_size = 46;
 
   [[noreturn]] static void fail_damaged(std::string_view what) {
-    throw WeightsError(fmt::format(
-        "it is a zip archive that is damaged or ends too early ({}). Copy or download it again",
-        what));
+    throw WeightsError(text("it is a zip archive that is damaged or ends too early (", what,
+                            "). Copy or download it again"));
   }
 
   static Extent find_directory(const InputFile& file) {
@@ -169,14 +167,14 @@ class ZipDirectory {
     numbers.take(comment_size);
 
     const auto refuse = [&](std::string_view what) {
-      throw WeightsError(fmt::format("record '{}' {}", printable(record.name), what));
+      throw WeightsError(text("record '", printable(record.name), "' ", what));
     };
     check_name(record.name, refuse);
     read_extra(extra, record, refuse);
     constexpr unsigned encrypted = 1 | 1 << 6 | 1 << 13;
     if ((flags & encrypted) != 0) refuse("is encrypted. Unpack the archive and pack it without");
     if (method != 0 && method != 8)
-      refuse(fmt::format("is compressed by a method that is not supported ({})", method));
+      refuse(text("is compressed by a method that is not supported (", method, ')'));
     record.is_deflated = method == 8;
     if (!record.is_deflated && record.stored != record.bytes)
       refuse("is not compressed and has two sizes");
@@ -193,7 +191,7 @@ class ZipDirectory {
     std::string name = record.name;
     // torch's reader takes "A" for "a".
     if (!lower_names_.insert(lower(name)).second)
-      throw WeightsError(fmt::format("there are two records '{}'", printable(name)));
+      throw WeightsError(text("there are two records '", printable(name), '\''));
     records_.emplace(std::move(name), std::move(record));
   }
 
@@ -247,9 +245,9 @@ class ZipDirectory {
       const std::uint64_t header = ZipRecord::header_bytes + record.name.size();
       if (record.header > end || end - record.header < header ||
           record.stored > end - record.header - header)
-        throw WeightsError(fmt::format(
-            "record '{}' overlaps what follows it: the archive is damaged or was made to deceive",
-            printable(record.name)));
+        throw WeightsError(
+            text("record '", printable(record.name),
+                 "' overlaps what follows it: the archive is damaged or was made to deceive"));
       end = record.header;
     }
   }

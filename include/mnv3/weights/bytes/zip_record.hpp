@@ -7,14 +7,13 @@
 #include <memory>
 #include <string>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/crc32.hpp>
 #include <mnv3/weights/bytes/inflate.hpp>
 #include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/little_endian.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3::weights {
@@ -49,31 +48,30 @@ inline std::uint64_t data_of(const InputFile& file, const ZipRecord& record) {
   const auto extra_size = numbers.number<std::uint16_t>();
   if (!has_signature || (flags & 1) != 0 || method != (record.is_deflated ? 8 : 0) ||
       name_size != record.name.size() || numbers.take(name_size) != record.name)
-    throw WeightsError(
-        fmt::format("record '{}' is not where the directory says. Copy or download it again",
-                    printable(record.name)));
+    throw WeightsError(text("record '", printable(record.name),
+                            "' is not where the directory says. Copy or download it again"));
   const std::uint64_t begin = record.header + bytes.size() + extra_size;
   if (begin > record.end || record.stored > record.end - begin)
-    throw WeightsError(fmt::format(
-        "record '{}' overlaps what follows it: the archive is damaged or was made to deceive",
-        printable(record.name)));
+    throw WeightsError(
+        text("record '", printable(record.name),
+             "' overlaps what follows it: the archive is damaged or was made to deceive"));
   return begin;
 }
 
 /// Checks the sum of what was read of a record. 0 is none: torch can be told not to calculate them.
 inline void check_crc(const ZipRecord& record, std::uint32_t crc) {
   if (record.crc != 0 && record.crc != crc)
-    throw WeightsError(fmt::format(
-        "record '{}' is damaged: its check sum is {:08x}, not {:08x}. Copy or download it again",
-        printable(record.name), crc, record.crc));
+    throw WeightsError(text("record '", printable(record.name), "' is damaged: its check sum is ",
+                            hex(crc, 8), ", not ", hex(record.crc, 8),
+                            ". Copy or download it again"));
 }
 
 /// A record as a whole, unpacked and checked. Its size, at most `at_most`, is checked first.
 inline std::string read_record(const InputFile& file, const ZipRecord& record,
                                std::uint64_t at_most) {
   if (record.bytes > at_most)
-    throw WeightsError(fmt::format("record '{}' has {} bytes, more than {}", printable(record.name),
-                                   record.bytes, at_most));
+    throw WeightsError(text("record '", printable(record.name), "' has ", record.bytes,
+                            " bytes, more than ", at_most));
   const std::uint64_t begin = data_of(file, record);
   std::string bytes(static_cast<std::size_t>(record.bytes), '\0');
   if (record.is_deflated)

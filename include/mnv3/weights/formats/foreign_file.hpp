@@ -7,9 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 
 namespace mnv3::weights {
 
@@ -22,10 +21,10 @@ inline std::string describe_json(std::string_view head) {
     const std::size_t stop = head.find(end);
     if (stop == head.npos) continue;
     const std::size_t start = head.rfind('"', stop) + 1;
-    return fmt::format(
-        "it is the index of a checkpoint that is split into several files. Load those, such as "
-        "'{}', or save the whole in Python as one",
-        printable(head.substr(start, stop - start + end.size() - 1)));
+    return text(
+        "it is the index of a checkpoint that is split into several files. Load those, such as '",
+        printable(head.substr(start, stop - start + end.size() - 1)),
+        "', or save the whole in Python as one");
   }
   return "it is the index of a checkpoint that is split into several files. Load those";
 }
@@ -88,24 +87,24 @@ inline std::string describe_foreign_file(std::string_view head) {
   if (head[0] == '\x80' && head.size() > 1 && head[1] >= 2 && head[1] <= 5)
     return "it is a Python pickle that torch.save did not write. Save a state dict with torch.save";
 
-  std::string_view text = head.substr(head.starts_with("\xef\xbb\xbf") ? 3 : 0);
-  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
-  if (text.starts_with('<'))
+  std::string_view content = head.substr(head.starts_with("\xef\xbb\xbf") ? 3 : 0);
+  content.remove_prefix(std::min(content.find_first_not_of(" \t\r\n"), content.size()));
+  if (content.starts_with('<'))
     return "it is a web page or XML. Was it downloaded from a link that needs a log-in?";
-  if (text.starts_with("{\"") || text.starts_with("{\n") || text.starts_with("{ ") ||
-      text.starts_with("{\r") || text.starts_with("[{") || text.starts_with("[\"") ||
-      text.starts_with("{}"))
-    return describe_json(text);
+  if (content.starts_with("{\"") || content.starts_with("{\n") || content.starts_with("{ ") ||
+      content.starts_with("{\r") || content.starts_with("[{") || content.starts_with("[\"") ||
+      content.starts_with("{}"))
+    return describe_json(content);
   // The last character may be cut.
   const std::string_view whole =
-      text.substr(0, text.size() - std::min<std::size_t>(text.size(), 3));
+      content.substr(0, content.size() - std::min<std::size_t>(content.size(), 3));
   const bool has_control = std::any_of(head.begin(), head.end(), [](char c) {
     return (static_cast<unsigned char>(c) < ' ' && c != '\t' && c != '\n' && c != '\r') ||
            c == '\x7f';
   });
-  if (!has_control && !text.empty() && (is_utf8(text) || (!whole.empty() && is_utf8(whole))))
-    return fmt::format("it is a text, not weights. It begins: \"{}\"",
-                       printable(text.substr(0, text.find_first_of("\r\n")), 60));
+  if (!has_control && !content.empty() && (is_utf8(content) || (!whole.empty() && is_utf8(whole))))
+    return text("it is a text, not weights. It begins: \"",
+                printable(content.substr(0, content.find_first_of("\r\n")), 60), '"');
   return "it is none of: a zip archive or legacy file of torch.save, a TorchScript archive, a "
          "safetensors file";
 }

@@ -5,9 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/bytes/zip.hpp>
 
 namespace mnv3::weights {
@@ -19,7 +18,7 @@ inline std::string describe_foreign_zip(const ZipDirectory& zip) {
   for (const std::string_view end : of_weights)
     for (const auto& [name, record] : zip.records())
       if (name.ends_with(end))
-        return fmt::format("it is a zip archive that holds '{}'. Unpack it first", printable(name));
+        return text("it is a zip archive that holds '", printable(name), "'. Unpack it first");
   for (const auto& [name, record] : zip.records()) {
     if (name.ends_with(".npy"))
       return "it is an archive of NumPy arrays (.npz). Save tensors in Python: "
@@ -27,14 +26,13 @@ inline std::string describe_foreign_zip(const ZipDirectory& zip) {
     if (name.ends_with(".h5") || name.ends_with(".keras"))
       return "it is a zip archive of Keras, whose networks are others";
     if (name.ends_with(".pb"))
-      return fmt::format("it is a zip archive with a TensorFlow model in it ('{}')",
-                         printable(name));
+      return text("it is a zip archive with a TensorFlow model in it ('", printable(name), "')");
   }
-  std::string text =
+  std::string what =
       "it is a zip archive, but not one that torch.save wrote: there is no data.pkl in it";
   if (!zip.records().empty())
-    text += fmt::format(", but '{}'", printable(zip.records().begin()->first));
-  return text;
+    what += text(", but '", printable(zip.records().begin()->first), '\'');
+  return what;
 }
 
 }  // namespace mnv3::weights

@@ -7,8 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include <fmt/format.h>
-
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3::weights {
@@ -35,7 +34,7 @@ class JsonCursor {
   }
 
   void expect(char wanted) {
-    if (!skip(wanted)) fail(fmt::format("has no '{}'", wanted));
+    if (!skip(wanted)) fail(weights::text("has no '", wanted, '\''));
   }
 
   /// Calls `visit` before each item of a list or object, up to its closing character; the opening
@@ -82,7 +81,7 @@ class JsonCursor {
   }
 
   [[noreturn]] void fail(std::string_view what) const {
-    throw WeightsError(fmt::format("the header {}, at byte {} of it", what, at_));
+    throw WeightsError(weights::text("the header ", what, ", at byte ", at_, " of it"));
   }
 
  private:

@@ -12,9 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/limits.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/pickle_cursor.hpp>
 #include <mnv3/weights/formats/pickle_value.hpp>
@@ -34,7 +33,7 @@ class Reader {
   explicit Reader(std::string_view bytes) : in_(bytes) {
     if (bytes.size() > limits::pickle_bytes)
       throw WeightsError(
-          fmt::format("the pickle has {} bytes, more than {}", bytes.size(), limits::pickle_bytes));
+          text("the pickle has ", bytes.size(), " bytes, more than ", limits::pickle_bytes));
     budget_ =
         std::min<std::uint64_t>(limits::values, limits::values_of_any_pickle +
                                                     limits::values_per_pickle_byte * bytes.size());
@@ -173,7 +172,7 @@ class Reader {
 
   void protocol() {
     if (const int version = in_.number<std::uint8_t>(); version < 2 || version > 5)
-      in_.fail(fmt::format("has protocol {}, not 2 to 5", version));
+      in_.fail(text("has protocol ", version, ", not 2 to 5"));
   }
 
   /// Small ones are shared.
@@ -385,7 +384,7 @@ class Reader {
 
   void recall(std::uint64_t index) {
     if (index >= memo_.size() || memo_[static_cast<std::size_t>(index)] == nullptr)
-      in_.fail(fmt::format("uses memo {}, which was never set", index));
+      in_.fail(text("uses memo ", index, ", which was never set"));
     push(memo_[static_cast<std::size_t>(index)]);
   }
 

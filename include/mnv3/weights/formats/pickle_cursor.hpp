@@ -8,8 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include <fmt/format.h>
-
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 
 // A pickle as a stream of opcodes and their arguments.
@@ -148,10 +147,10 @@ class Cursor {
     std::string op = "no opcode";
     if (op_begin_ < bytes_.size()) {
       const auto code = static_cast<unsigned char>(bytes_[op_begin_]);
-      op = fmt::format("opcode 0x{:02x}", code);
-      if (code > ' ' && code < 0x7f) op += fmt::format(" '{}'", static_cast<char>(code));
+      op = text("opcode 0x", hex(code, 2));
+      if (code > ' ' && code < 0x7f) op += text(" '", static_cast<char>(code), '\'');
     }
-    return fmt::format("the pickle {}, at byte {} ({})", what, op_begin_, op);
+    return text("the pickle ", what, ", at byte ", op_begin_, " (", op, ')');
   }
 
   std::string_view bytes_;

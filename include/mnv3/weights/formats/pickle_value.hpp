@@ -12,9 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 
 // What a pickle, Python's own serialisation format, is made of.
 
@@ -89,8 +88,7 @@ static_assert(sizeof(Value) == 16);
 /// "torch.nn.Module" for that global, fit to print; "?" for what is none.
 inline std::string dotted_name(const Value& global) {
   if (global.kind != Kind::global) return "?";
-  return fmt::format("{}.{}", printable(global.items()[0]->text()),
-                     printable(global.items()[1]->text()));
+  return text(printable(global.items()[0]->text()), '.', printable(global.items()[1]->text()));
 }
 
 /// Owns the values of a pickle, whose bytes the texts among them refer to.

@@ -9,10 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/pickle_value.hpp>
 #include <mnv3/weights/formats/storage_types.hpp>
@@ -88,11 +87,11 @@ class PickledStorages {
     if (unit == 0) return;
     const std::string_view key = id[2]->text();
     if (key.size() > limits::key_bytes)
-      throw WeightsError(fmt::format("storage '{}' has too long a key", printable(key)));
+      throw WeightsError(text("storage '", printable(key), "' has too long a key"));
     if (uses_.size() >= limits::storage_uses) throw WeightsError("it has too many storages");
     std::int64_t bytes = 0;
     if (source.elements < 0 || __builtin_mul_overflow(source.elements, unit, &bytes))
-      throw WeightsError(fmt::format("storage '{}' has an impossible size", printable(key)));
+      throw WeightsError(text("storage '", printable(key), "' has an impossible size"));
     source.bytes = static_cast<std::uint64_t>(bytes);
 
     const auto [known, is_new] = by_key_.try_emplace(std::string(key), sources.size());
@@ -101,9 +100,9 @@ class PickledStorages {
       source.key = key;
       sources.push_back(std::move(source));
     } else if (sources[known->second].bytes != source.bytes) {
-      throw WeightsError(fmt::format("storage '{}' has two sizes", printable(key)));
+      throw WeightsError(text("storage '", printable(key), "' has two sizes"));
     } else if (sources[known->second].dtype != source.dtype) {
-      throw WeightsError(fmt::format("storage '{}' has two types", printable(key)));
+      throw WeightsError(text("storage '", printable(key), "' has two types"));
     }
     Use use{.source = known->second,
             .bytes = static_cast<std::uint64_t>(bytes),
@@ -113,7 +112,7 @@ class PickledStorages {
   }
 
   [[noreturn]] static void fail_on_view(std::string_view storage) {
-    throw WeightsError(fmt::format("storage '{}' has an impossible view", printable(storage)));
+    throw WeightsError(text("storage '", printable(storage), "' has an impossible view"));
   }
 
   /// (key, offset, number of elements).

@@ -12,10 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/dtype.hpp>
 #include <mnv3/weights/formats/pickle_value.hpp>
@@ -241,8 +240,7 @@ class PickledTensors {
     for (std::size_t i = 0; i < dict.items().size(); i += 2) {
       const Value& key = *dict.items()[i];
       if (key.kind == Kind::text && !texts.insert(key.text()).second)
-        throw WeightsError(
-            fmt::format("a dict in it has the key '{}' twice", printable(key.text())));
+        throw WeightsError(text("a dict in it has the key '", printable(key.text()), "' twice"));
       if (key.kind == Kind::integer || key.kind == Kind::boolean)
         integers.push_back(key.integer());
       else if (key.kind == Kind::real && key.real() > -too_large && key.real() < too_large &&
@@ -252,7 +250,7 @@ class PickledTensors {
     std::sort(integers.begin(), integers.end());
     if (const auto twice = std::adjacent_find(integers.begin(), integers.end());
         twice != integers.end())
-      throw WeightsError(fmt::format("a dict in it has the key {} twice", *twice));
+      throw WeightsError(text("a dict in it has the key ", *twice, " twice"));
   }
 
   // The way to each of them.
@@ -299,9 +297,8 @@ class PickledTensors {
   void step(std::string_view key, const Value& value, std::size_t depth) {
     const std::size_t size = name_.size();
     if (key.size() > limits::name_bytes || size + key.size() > limits::name_bytes)
-      throw WeightsError(fmt::format("a tensor's name has more than {} bytes: '{}{}'",
-                                     limits::name_bytes,
-                                     name_.empty() ? "" : printable(name_) + ".", printable(key)));
+      throw WeightsError(text("a tensor's name has more than ", limits::name_bytes, " bytes: '",
+                              name_.empty() ? "" : printable(name_) + ".", printable(key), '\''));
     spend(1 + key.size());
     if (!name_.empty()) name_ += '.';
     name_ += key;
@@ -375,8 +372,7 @@ class PickledTensors {
         entry.shape = *sizes;
       return std::string(other.what);
     }
-    return fmt::format("it is of a kind that is not known ({})",
-                       pickle::dotted_name(*call.callable));
+    return text("it is of a kind that is not known (", pickle::dotted_name(*call.callable), ')');
   }
 
   /// @param dtype     Null where the storage has one.
@@ -400,7 +396,7 @@ class PickledTensors {
                                   [&](const DtypeRow& known) { return known.name == name; });
     entry.storage = use->source;
     if (row == dtypes.end()) {
-      entry.unreadable = fmt::format("it is {}", printable(name));
+      entry.unreadable = text("it is ", printable(name));
       return;
     }
     entry.dtype = row->dtype;
@@ -434,17 +430,16 @@ class PickledTensors {
   }
 
   [[noreturn]] void fail(std::string_view what) const {
-    throw WeightsError(fmt::format("tensor '{}' {}", printable(name_), what));
+    throw WeightsError(text("tensor '", printable(name_), "' ", what));
   }
 
   std::string describe_absence(const Value& root) const {
-    std::string text = "there are no tensors in it";
+    std::string what = "there are no tensors in it";
     if (root.kind == Kind::object)
-      text =
-          fmt::format("it is a pickled object of class {}", pickle::dotted_name(*root.items()[0]));
+      what = text("it is a pickled object of class ", pickle::dotted_name(*root.items()[0]));
     else if (class_found_ != nullptr)
-      text += fmt::format(", but an object of class {}", pickle::dotted_name(*class_found_));
-    return text + ". Save the state dict in Python: torch.save(model.state_dict(), path)";
+      what += text(", but an object of class ", pickle::dotted_name(*class_found_));
+    return what + ". Save the state dict in Python: torch.save(model.state_dict(), path)";
   }
 
   PickledStorages storages_;

@@ -10,11 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
 #include <mnv3/weights/formats/dtype.hpp>
@@ -38,10 +37,9 @@ class SafetensorsHeader {
       in_.expect(':');
       names_bytes_ += name.size();
       if (name.size() > limits::name_bytes || names_bytes_ > limits::names_bytes)
-        throw WeightsError(
-            fmt::format("the names of its tensors are too long: '{}'", printable(name)));
+        throw WeightsError(text("the names of its tensors are too long: '", printable(name), '\''));
       if (!names_.insert(name).second)
-        throw WeightsError(fmt::format("tensor '{}' is there twice", printable(name)));
+        throw WeightsError(text("tensor '", printable(name), "' is there twice"));
       if (name == "__metadata__")
         metadata();
       else
@@ -60,7 +58,7 @@ class SafetensorsHeader {
     in_.expect('{');
     in_.items('}', [&] {
       const auto [key, is_new] = keys.insert(in_.text());
-      if (!is_new) in_.fail(fmt::format("has '{}' twice in its metadata", printable(*key)));
+      if (!is_new) in_.fail(text("has '", printable(*key), "' twice in its metadata"));
       if (keys.size() > limits::metadata) in_.fail("has too much metadata");
       in_.expect(':');
       in_.text();
@@ -77,7 +75,7 @@ class SafetensorsHeader {
     in_.items('}', [&] {
       const std::string field = in_.text();
       in_.expect(':');
-      if (!fields.insert(field).second) in_.fail(fmt::format("has '{}' twice", printable(field)));
+      if (!fields.insert(field).second) in_.fail(text("has '", printable(field), "' twice"));
       if (field == "dtype")
         dtype = in_.text();
       else if (field == "shape")
@@ -88,7 +86,7 @@ class SafetensorsHeader {
         in_.fail("has a field that is not known");
     });
     const auto fail = [&](std::string_view what) {
-      throw WeightsError(fmt::format("tensor '{}' {}", printable(entry.name), what));
+      throw WeightsError(text("tensor '", printable(entry.name), "' ", what));
     };
     if (fields.size() != 3 || offsets.size() != 2) fail("has no dtype, shape or place");
     const auto row = std::find_if(dtypes.begin(), dtypes.end(), [&](const DtypeRow& candidate) {
@@ -97,7 +95,7 @@ class SafetensorsHeader {
     if (row != dtypes.end())
       entry.dtype = row->dtype;
     else
-      entry.unreadable = fmt::format("it is {}", printable(dtype));
+      entry.unreadable = text("it is ", printable(dtype));
     entry.strides = dense_strides(entry.shape);
     if (offsets[1] < offsets[0] || static_cast<std::uint64_t>(offsets[1]) > size_)
       fail("reaches beyond the end of the file. Copy or download it again");
@@ -109,7 +107,7 @@ class SafetensorsHeader {
         fail("has another size than its shape");
     }
     if (checkpoint.entries.size() >= limits::tensors) throw WeightsError("it has too many tensors");
-    checkpoint.storages.push_back({.name = fmt::format("tensor '{}'", printable(entry.name)),
+    checkpoint.storages.push_back({.name = text("tensor '", printable(entry.name), '\''),
                                    .bytes = bytes,
                                    .begin = begin_ + static_cast<std::uint64_t>(offsets[0])});
     checkpoint.entries.push_back(std::move(entry));
@@ -135,13 +133,14 @@ class SafetensorsHeader {
     std::uint64_t end = begin_;
     for (const Storage* const storage : by_position) {
       if (storage->begin != end)
-        throw WeightsError(fmt::format("{} {} the one before it", storage->name,
-                                       storage->begin < end ? "overlaps" : "leaves a gap to"));
+        throw WeightsError(text(storage->name, ' ',
+                                storage->begin < end ? "overlaps" : "leaves a gap to",
+                                " the one before it"));
       end += storage->bytes;
     }
     if (end != begin_ + size_)
       throw WeightsError(
-          fmt::format("there are {} bytes in it that belong to no tensor", begin_ + size_ - end));
+          text("there are ", begin_ + size_ - end, " bytes in it that belong to no tensor"));
   }
 
   JsonCursor in_;

@@ -8,10 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/dtype.hpp>
 
@@ -41,7 +40,7 @@ inline constexpr std::size_t no_storage = std::numeric_limits<std::size_t>::max(
 /// Errors  WeightsError if the numbers do not fit each other or the storage, or are absurd.
 inline std::int64_t element_span(const TensorEntry& entry, std::uint64_t storage_bytes) {
   const auto fail = [&](std::string_view what) {
-    throw WeightsError(fmt::format("tensor '{}' {}", printable(entry.name), what));
+    throw WeightsError(text("tensor '", printable(entry.name), "' ", what));
   };
   if (entry.shape.size() != entry.strides.size() || entry.shape.size() > limits::rank)
     fail("has an impossible shape");
@@ -71,15 +70,20 @@ inline std::int64_t element_span(const TensorEntry& entry, std::uint64_t storage
   return last - entry.offset + 1;
 }
 
+/// How many elements the tensor has, after `element_span` has checked that they can be multiplied.
+inline std::uint64_t element_count(const TensorEntry& entry) {
+  std::uint64_t elements = 1;
+  for (const std::int64_t size : entry.shape) elements *= static_cast<std::uint64_t>(size);
+  return elements;
+}
+
 /// Whether the tensor is spread over so much of its storage that reading it would need far more
 /// memory than it has values. `span`: see `element_span`.
 inline bool is_spread_out(const TensorEntry& entry, std::int64_t span) {
-  std::uint64_t elements = 1;  // `element_span` has multiplied them
-  for (const std::int64_t size : entry.shape) elements *= static_cast<std::uint64_t>(size);
   const auto element = static_cast<std::uint64_t>(row_of(entry.dtype).bytes);
   const std::uint64_t bytes = static_cast<std::uint64_t>(span) * element;
   return bytes > limits::spread_bytes &&
-         (bytes - limits::spread_bytes) / limits::spread > elements * element;
+         (bytes - limits::spread_bytes) / limits::spread > element_count(entry) * element;
 }
 
 /// Strides of a tensor without gaps, in the order of its dimensions.

@@ -8,13 +8,12 @@
 #include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/crc32.hpp>
 #include <mnv3/weights/bytes/inflate.hpp>
 #include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/bytes/zip_record.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
@@ -34,7 +33,7 @@ class TensorValues {
   /// How many bytes the tensor spans in its storage, from its first to its last.
   std::size_t span_bytes(const TensorEntry& entry) const {
     const auto fail = [&](std::string_view what) {
-      throw WeightsError(fmt::format("tensor '{}' {}", printable(entry.name), what));
+      throw WeightsError(text("tensor '", printable(entry.name), "' ", what));
     };
     if (!entry.unreadable.empty()) fail("cannot be read: " + entry.unreadable);
     if (entry.storage >= checkpoint_.storages.size()) fail("has no storage");
@@ -83,10 +82,9 @@ class TensorValues {
   void unpack(const Storage& storage, const Part& part) const {
     const ZipRecord& record = *storage.record;
     if (part.size != record.bytes)
-      throw WeightsError(
-          fmt::format("tensor '{}' is a part of '{}', which is compressed. Re-save it in Python: "
-                      "torch.save(torch.load(path), new_path)",
-                      printable(part.entry->name), storage.name));
+      throw WeightsError(text(
+          "tensor '", printable(part.entry->name), "' is a part of '", storage.name,
+          "', which is compressed. Re-save it in Python: torch.save(torch.load(path), new_path)"));
     inflate(file_, data_of(file_, record), record.stored, part.to, part.size);
     check_crc(record, crc32(0, part.to, part.size));
   }

@@ -10,11 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
 #include <mnv3/weights/formats/pickle.hpp>
@@ -43,7 +42,7 @@ class PickleSequence {
       } catch (const pickle::EndsTooEarly&) {
         if (length < left) continue;
         if (left < at_most) throw;
-        throw WeightsError(fmt::format("the pickle has more than {} bytes", at_most));
+        throw WeightsError(text("the pickle has more than ", at_most, " bytes"));
       }
     }
   }
@@ -133,7 +132,7 @@ inline Checkpoint read_torch_legacy(const InputFile& file) {
   for (const PickledStorages::Source& source : sources) {
     by_key.emplace(source.key, checkpoint.storages.size());
     checkpoint.storages.push_back(
-        {.name = fmt::format("storage '{}'", printable(source.key)), .bytes = source.bytes});
+        {.name = text("storage '", printable(source.key), '\''), .bytes = source.bytes});
   }
 
   const pickle::Document keys = pickles.next(limits::pickle_bytes);
@@ -144,29 +143,27 @@ inline Checkpoint read_torch_legacy(const InputFile& file) {
   for (const pickle::Value* const key : keys.root->items()) {
     const auto known = by_key.find(key->text().substr(0, limits::key_bytes + 1));
     if (known == by_key.end())
-      throw WeightsError(fmt::format(
-          "it has a storage '{}' of a kind that is not supported, or that no tensor uses",
-          printable(key->text())));
+      throw WeightsError(text("it has a storage '", printable(key->text()),
+                              "' of a kind that is not supported, or that no tensor uses"));
     const PickledStorages::Source& source = sources[known->second];
     Storage& storage = checkpoint.storages[known->second];
-    if (is_there[known->second]) throw WeightsError(fmt::format("{} is there twice", storage.name));
+    if (is_there[known->second]) throw WeightsError(text(storage.name, " is there twice"));
     is_there[known->second] = true;
     std::int64_t elements = 0;
     file.read(position, &elements, sizeof elements);
     if (elements != source.elements)
-      throw WeightsError(fmt::format("{} has {} elements, but {} where it is stored", storage.name,
-                                     source.elements, elements));
+      throw WeightsError(text(storage.name, " has ", source.elements, " elements, but ", elements,
+                              " where it is stored"));
     storage.begin = position + sizeof elements;
     if (!file.has(storage.begin, storage.bytes))
-      throw WeightsError(fmt::format(
-          "{} reaches beyond the end of the file. Copy or download it again", storage.name));
+      throw WeightsError(
+          text(storage.name, " reaches beyond the end of the file. Copy or download it again"));
     position = storage.begin + storage.bytes;
   }
   for (const TensorEntry& entry : checkpoint.entries)
     if (entry.unreadable.empty() && !is_there[entry.storage])
-      throw WeightsError(fmt::format("tensor '{}' has no values: there is no {}",
-                                     printable(entry.name),
-                                     checkpoint.storages[entry.storage].name));
+      throw WeightsError(text("tensor '", printable(entry.name), "' has no values: there is no ",
+                              checkpoint.storages[entry.storage].name));
   return checkpoint;
 }
 

@@ -6,11 +6,10 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/input_file.hpp>
 #include <mnv3/weights/bytes/limits.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/bytes/zip.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/checkpoint.hpp>
@@ -29,8 +28,8 @@ inline std::string find_top_folder(const ZipDirectory& zip) {
     const std::size_t slash = name.find('/');
     if (slash == name.npos || std::string_view(name).substr(slash + 1) != pickle) continue;
     if (!folder.empty())
-      throw WeightsError(fmt::format("there are two checkpoints in it: '{}{}' and '{}'",
-                                     printable(folder), pickle, printable(name)));
+      throw WeightsError(text("there are two checkpoints in it: '", printable(folder), pickle,
+                              "' and '", printable(name), '\''));
     folder = name.substr(0, slash + 1);
   }
   if (folder.empty()) throw WeightsError(describe_foreign_zip(zip));
@@ -80,12 +79,12 @@ inline Checkpoint read_torch_zip(const InputFile& file) {
     const Storage& storage = checkpoint.storages[entry.storage];
     if (element_span(entry, storage.bytes) == 0) continue;
     if (!storage.record)
-      throw WeightsError(fmt::format("tensor '{}' has no values: there is no record {}",
-                                     printable(entry.name), storage.name));
+      throw WeightsError(text("tensor '", printable(entry.name),
+                              "' has no values: there is no record ", storage.name));
     if (storage.bytes > storage.record->bytes)
-      throw WeightsError(fmt::format("tensor '{}' has a storage of {} bytes, but {} has {}",
-                                     printable(entry.name), storage.bytes, storage.name,
-                                     storage.record->bytes));
+      throw WeightsError(text("tensor '", printable(entry.name), "' has a storage of ",
+                              storage.bytes, " bytes, but ", storage.name, " has ",
+                              storage.record->bytes));
   }
   return checkpoint;
 }

@@ -8,8 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/config/keys.hpp>
 #include <mnv3/weights/formats/tensor_entry.hpp>
 

@@ -10,10 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/config/arch.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/formats/tensor_entry.hpp>
 #include <mnv3/weights/matching/adapter.hpp>
@@ -28,14 +27,15 @@ namespace mnv3::weights {
 
 inline std::string describe_channels(std::int64_t channels) {
   return channels == 1 ? "the sum over red, green and blue"
-                       : fmt::format("red, green and blue in turn, times 3 / {}", channels);
+                       : text("red, green and blue in turn, times 3 / ", channels);
 }
 
 /// A tensor of the file, or a part of it, and the name of the tensor that takes its values.
 struct Transfer {
   std::string target;
   TensorEntry entry;
-  bool adapts_channels = false;
+  /// Not 0: `entry` is a stem for RGB, and the target one for so many channels.
+  std::int64_t adapted_channels = 0;
 };
 
 /// What becomes of every tensor of a file and of a module: `report`, and `transfers` for what fits.
@@ -104,8 +104,8 @@ class Comparison {
   void place(const TensorEntry& entry, const std::string& name, const Shape& shape) {
     const auto [other, is_first] = from_.emplace(name, entry.name);
     if (!is_first)
-      throw WeightsError(fmt::format("two of its tensors are {}: '{}' and '{}'", name,
-                                     printable(other->second), printable(entry.name)));
+      throw WeightsError(text("two of its tensors are ", name, ": '", printable(other->second),
+                              "' and '", printable(entry.name), '\''));
     if (!entry.unreadable.empty()) {
       report.unreadable.push_back({name, entry.unreadable});
       return;
@@ -123,19 +123,19 @@ class Comparison {
     const bool needs_shift = adapter_ && options_.label_offset != 0 && adapter_->is_last(name);
     if (needs_shift && Adapter::shift_labels(transfer.entry, shape, options_.label_offset)) {
       report.adapted.push_back(
-          {name, fmt::format("classes {} to {} of the file's {}", options_.label_offset,
-                             options_.label_offset + shape[0] - 1, in_file[0])});
+          {name, text("classes ", options_.label_offset, " to ",
+                      options_.label_offset + shape[0] - 1, " of the file's ", in_file[0])});
     } else if (needs_shift) {
-      throw WeightsError(fmt::format(
-          "{{.label_offset = {}}} needs {} classes in {}, but the file has {}, and the network {}",
-          options_.label_offset, shape.empty() ? 0 : shape[0] + options_.label_offset, name,
-          in_file.empty() ? 0 : in_file[0], shape.empty() ? 0 : shape[0]));
+      throw WeightsError(text("{.label_offset = ", options_.label_offset, "} needs ",
+                              shape.empty() ? 0 : shape[0] + options_.label_offset, " classes in ",
+                              name, ", but the file has ", in_file.empty() ? 0 : in_file[0],
+                              ", and the network ", shape.empty() ? 0 : shape[0]));
     }
     if (transfer.entry.shape == shape) return take(std::move(transfer));
     if (options_.adapt_input_channels && adapter_ &&
         adapter_->can_adapt_channels(name, in_file, shape)) {
       report.adapted.push_back({name, describe_channels(shape[1])});
-      transfer.adapts_channels = true;
+      transfer.adapted_channels = shape[1];
       return take(std::move(transfer));
     }
     fail_to_fit(name, in_file, shape);
@@ -149,7 +149,7 @@ class Comparison {
   void fail_to_fit(const std::string& name, const Shape& in_file, const Shape& shape) {
     if (options_.adapt_classes && adapter_ && adapter_->is_for_other_classes(name, in_file, shape))
       report.adapted.push_back(
-          {name, fmt::format("not loaded: {} classes in the file, {} here", in_file[0], shape[0])});
+          {name, text("not loaded: ", in_file[0], " classes in the file, ", shape[0], " here")});
     else
       report.mismatched.push_back({name, in_file, shape});
   }

@@ -9,9 +9,6 @@
 #include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/dialect.hpp>
 #include <mnv3/config/keys.hpp>
@@ -19,6 +16,7 @@
 #include <mnv3/config/names.hpp>
 #include <mnv3/config/position.hpp>
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/matching/family.hpp>
 #include <mnv3/weights/matching/file_names.hpp>
 #include <mnv3/weights/matching/key_scheme.hpp>
@@ -64,9 +62,9 @@ inline std::string known_network_in(const Misfit& file) {
   if (file.entries.size() > most) return {};
   for (const KnownNetwork& known : known_networks)
     if (has_features_of(file, *known.net))
-      return known.alike.empty() ? std::string(known.type)
-                                 : fmt::format("{}, or of {}: names and shapes do not tell",
-                                               known.type, known.alike);
+      return known.alike.empty()
+                 ? std::string(known.type)
+                 : text(known.type, ", or of ", known.alike, ": names and shapes do not tell");
   return {};
 }
 
@@ -120,34 +118,35 @@ inline std::string telling_differences(const Misfit& file) {
   std::vector<std::string> found;
   if (!file.report.mismatched.empty()) {
     const ShapeMismatch& m = file.report.mismatched[0];
-    found.push_back(fmt::format("{} is {} in the file and {} here", printable(m.name), m.in_file,
-                                m.in_network));
+    found.push_back(
+        text(printable(m.name), " is ", m.in_file, " in the file and ", m.in_network, " here"));
   }
   for (const NamedEntry* const e : file.foreign) {
     if (found.size() + 1 >= most) break;
     found.push_back(
-        fmt::format("it has '{}' {}, which is nothing here", printable(e->name), e->entry->shape));
+        text("it has '", printable(e->name), "' ", e->entry->shape, ", which is nothing here"));
   }
   for (const std::string& name : file.report.missing) {
     if (found.size() >= most) break;
-    found.push_back(fmt::format("it lacks {} {}", name, file.wanted.find(name)->second));
+    found.push_back(text("it lacks ", name, ' ', file.wanted.find(name)->second));
   }
-  return fmt::format("{}", fmt::join(found, "; "));
+  std::string list;
+  for (const std::string& difference : found) list += (list.empty() ? "" : "; ") + difference;
+  return list;
 }
 
 /// What else a file that does not fit may be, in lines that follow the list of faults.
 inline std::string diagnosis(const Misfit& file) {
-  if (const std::string_view done = what_was_done(file); !done.empty())
-    return fmt::format("\n  {}", done);
+  if (const std::string_view done = what_was_done(file); !done.empty()) return text("\n  ", done);
   const LoadReport& report = file.report;
   if (report.missing.empty() && report.mismatched.empty()) return {};
   if (file.net != nullptr) {
     if (has_features_of(file, *file.net)) return {};  // it is there, under another prefix, say
     if (const std::string known = known_network_in(file); !known.empty())
-      return fmt::format("\n  it has the weights of {}", known);
+      return text("\n  it has the weights of ", known);
   }
   if (2 * report.loaded.size() < count_of(file.wanted))
-    return fmt::format("\n  it is of another network: {}", telling_differences(file));
+    return text("\n  it is of another network: ", telling_differences(file));
   return {};
 }
 

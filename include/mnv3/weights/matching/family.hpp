@@ -7,13 +7,12 @@
 #include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/conventions.hpp>
 #include <mnv3/config/dialect.hpp>
 #include <mnv3/config/names.hpp>
 #include <mnv3/config/settings.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/matching/file_names.hpp>
 
 // Whose names a checkpoint has, and what that says of the network it is of.
@@ -34,13 +33,13 @@ inline std::string reason_against(std::span<const NamedEntry> entries, std::stri
   for (const auto& table : {std::span<const Dialect* const>(dialects), added})
     for (const Dialect* const dialect : table)
       if (refuses(dialect))
-        return fmt::format("its names are those of {}, where {}", dialect->title, dialect->refusal);
+        return text("its names are those of ", dialect->title, ", where ", dialect->refusal);
   return {};
 }
 
 inline std::string described_conventions(double eps, Padding padding) {
-  return fmt::format("`norm_eps` {:g} and {} padding", eps,
-                     padding == Padding::same ? "TensorFlow's `same`" : "symmetric");
+  return text("`norm_eps` ", eps, " and ",
+              padding == Padding::same ? "TensorFlow's `same`" : "symmetric", " padding");
 }
 
 /// With which of a family's conventions a file may have been made: those that its names tell, else
@@ -81,13 +80,13 @@ inline std::string difference_from(const Definition& net, const Dialect& own,
     if (has_conventions(net, c)) return {};
     described += (described.empty() ? "" : ", or ") + described_conventions(c.norm_eps, c.padding);
   }
-  return fmt::format(
-      "\n  it has {0}'s names, and what {0} publishes computes with {1}; this network has {2}, and "
-      "the same weights would give other numbers. Use the architecture that they are of{3}, or "
-      "allow_other_family",
-      dialect.title, described,
+  return text(
+      "\n  it has ", dialect.title, "'s names, and what ", dialect.title,
+      " publishes computes with ", described, "; this network has ",
       described_conventions(norm_eps_of(net.settings), net.settings.padding),
-      dialect.architectures.empty() ? "" : fmt::format(" ({})", dialect.architectures));
+      ", and the same weights would give other numbers. Use the architecture that they are of",
+      dialect.architectures.empty() ? "" : text(" (", dialect.architectures, ')'),
+      ", or allow_other_family");
 }
 
 }  // namespace mnv3::weights

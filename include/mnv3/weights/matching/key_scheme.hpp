@@ -13,21 +13,20 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/dialect.hpp>
 #include <mnv3/config/geometry.hpp>
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/names.hpp>
 #include <mnv3/config/norm.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 
 namespace mnv3::weights {
 
 /// "features.3." where that is a block of the user's own, whose names no table tells; else empty.
 inline std::string own_block_of(const Definition& net, int feature) {
-  return net.has_own_block && is_block(net, feature) ? fmt::format("features.{}.", feature)
+  return net.has_own_block && is_block(net, feature) ? text("features.", feature, '.')
                                                      : std::string();
 }
 
@@ -37,7 +36,7 @@ inline std::string own_block_of(const Definition& net, int feature) {
 /// Errors  WeightsError if the family's names are too long, or it has none.
 inline std::vector<Key> keys_named(const Definition& net, const Dialect& dialect) {
   if (dialect.names_of == nullptr)
-    throw WeightsError(fmt::format("the family \"{}\" has no names_of", dialect.title));
+    throw WeightsError(text("the family \"", dialect.title, "\" has no names_of"));
   std::vector<Key> keys;
   try {
     for_each_key(
@@ -47,8 +46,8 @@ inline std::vector<Key> keys_named(const Definition& net, const Dialect& dialect
         },
         Names{&dialect});
   } catch (const std::length_error&) {
-    throw WeightsError(fmt::format("a name of the family \"{}\" has more than {} characters",
-                                   dialect.title, Name::capacity));
+    throw WeightsError(text("a name of the family \"", dialect.title, "\" has more than ",
+                            Name::capacity, " characters"));
   }
   return keys;
 }
@@ -99,9 +98,9 @@ inline KeyScheme scheme_of(Definition net, const Dialect& dialect, std::string_v
     const bool is_stripped = !prefix.empty() && name.starts_with(prefix);
     scheme.names.emplace(is_stripped ? name.substr(prefix.size()) : name, ours[i].name.view());
   }
-  if (!is_own) scheme.title = fmt::format("{}'s", dialect.title);
+  if (!is_own) scheme.title = text(dialect.title, "'s");
   if (!prefix.empty())
-    scheme.title += fmt::format("{}without \"{}\"", scheme.title.empty() ? "" : " ", prefix);
+    scheme.title += text(scheme.title.empty() ? "" : " ", "without \"", prefix, '"');
   return scheme;
 }
 

@@ -14,9 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <mnv3/weights/bytes/printable.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/matching/file_names.hpp>
 #include <mnv3/weights/matching/key_scheme.hpp>
@@ -152,10 +151,10 @@ inline Naming choose_naming(std::span<const NamedEntry> entries, const Wanted& w
   constexpr std::size_t most = 6;
   std::string list;
   for (const Naming& naming : std::span(namings).first(std::min(most, namings.size())))
-    list += fmt::format("{}{{.prefix = \"{}\"}} ({} of {} tensors)", list.empty() ? "" : ", ",
-                        printable(naming.prefix), naming.named, all);
-  throw WeightsError(fmt::format("{} parts of it could be meant. Say which: {}{}", namings.size(),
-                                 list, namings.size() > most ? ", ..." : ""));
+    list += text(list.empty() ? "" : ", ", "{.prefix = \"", printable(naming.prefix), "\"} (",
+                 naming.named, " of ", all, " tensors)");
+  throw WeightsError(text(namings.size(), " parts of it could be meant. Say which: ", list,
+                          namings.size() > most ? ", ..." : ""));
 }
 
 }  // namespace mnv3::weights

@@ -1,22 +1,32 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <torch/types.h>
 
+#include <mnv3/weights/matching/adapt_channels.hpp>
+
 namespace mnv3::weights {
 
-/// The weight of a stem for so many channels from one for RGB.
-///
-/// Source  timm 1.0 timm/models/_manipulate.py `adapt_input_conv`.
+/// `adapt_channels` for a tensor of any type: float64 if it is that, else float32. The sum has more
+/// digits than a file's float16.
 inline torch::Tensor adapted_to_channels(const torch::Tensor& rgb, std::int64_t channels) {
-  // Not in the file's float16: a sum has more digits.
-  const torch::Tensor weight =
-      rgb.to(rgb.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat);
-  if (channels == 1) return weight.sum(1, /*keepdim=*/true);
-  const torch::Tensor repeated = weight.repeat({1, (channels + 2) / 3, 1, 1}).slice(1, 0, channels);
-  return repeated * (3.0 / static_cast<double>(channels));
+  const auto adapted_as = [&]<class T>(T, torch::Dtype dtype) {
+    const torch::Tensor from = rgb.to(dtype).contiguous();
+    const torch::Tensor to =
+        torch::empty({rgb.size(0), channels, rgb.size(2), rgb.size(3)}, from.options());
+    const auto span_of = [](const torch::Tensor& tensor) {
+      return std::span(tensor.data_ptr<T>(), static_cast<std::size_t>(tensor.numel()));
+    };
+    adapt_channels<T>(span_of(from), span_of(to), static_cast<std::size_t>(rgb.size(0)),
+                      static_cast<std::size_t>(channels));
+    return to;
+  };
+  return rgb.scalar_type() == torch::kDouble ? adapted_as(double{}, torch::kDouble)
+                                             : adapted_as(float{}, torch::kFloat);
 }
 
 }  // namespace mnv3::weights

@@ -16,8 +16,8 @@
 #include <mnv3/weights/formats/pickle_writer.hpp>
 #include <mnv3/weights/formats/tensor_entry.hpp>
 #include <mnv3/weights/state_dict.hpp>
-#include <mnv3/weights/tensors/name_file.hpp>
 #include <mnv3/weights/tensors/torch_dtype.hpp>
+#include <mnv3/weights/tensors/torch_errors.hpp>
 #include <mnv3/weights/tensors/writable.hpp>
 
 namespace mnv3 {
@@ -47,7 +47,7 @@ inline std::string pickle_state_dict(const NamedTensors& tensors) {
 ///
 /// Errors  WeightsError, which names the file and the tensor or the system's reason.
 inline void write_pth(const std::filesystem::path& path, const NamedTensors& tensors) {
-  weights::name_file_in_errors("write", path, [&] {
+  weights::name_file_in_torch_errors("write", path, [&] {
     weights::check_writable(tensors);
     const std::string pickle = weights::pickle_state_dict(tensors);
     weights::AtomicFile file(path);

@@ -13,8 +13,8 @@
 
 #include <mnv3/weights/bytes/atomic_file.hpp>
 #include <mnv3/weights/state_dict.hpp>
-#include <mnv3/weights/tensors/name_file.hpp>
 #include <mnv3/weights/tensors/torch_dtype.hpp>
+#include <mnv3/weights/tensors/torch_errors.hpp>
 #include <mnv3/weights/tensors/writable.hpp>
 
 namespace mnv3 {
@@ -63,7 +63,7 @@ inline std::string safetensors_header(const NamedTensors& tensors) {
 /// Errors  WeightsError, which names the file and the tensor or the system's reason.
 /// Source  github.com/huggingface/safetensors, README.md "Format".
 inline void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors) {
-  weights::name_file_in_errors("write", path, [&] {
+  weights::name_file_in_torch_errors("write", path, [&] {
     weights::check_writable(tensors);
     const std::string header = weights::safetensors_header(tensors);
     const std::uint64_t size = header.size();
