@@ -9,13 +9,16 @@
 
 namespace mnv3::weights {
 
-/// Runs `action`. Its WeightsErrors then name the file.
+/// Runs `action`. Its WeightsErrors then name the file, and have one line: what LibTorch adds below
+/// is for its developers.
 template <class Action>
 auto name_file_in_errors(std::string_view verb, const std::filesystem::path& path, Action action) {
   try {
     return action();
   } catch (const WeightsError& error) {
-    throw WeightsError(text("mnv3: cannot ", verb, ' ', path.string(), ": ", error.what()));
+    const std::string_view what = error.what();
+    throw WeightsError(
+        text("mnv3: cannot ", verb, ' ', path.string(), ": ", what.substr(0, what.find('\n'))));
   }
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
 #include <string_view>
 
 #include <c10/util/Exception.h>
@@ -18,8 +17,7 @@ auto with_weights_errors(Action action) {
   try {
     return action();
   } catch (const c10::Error& error) {
-    const std::string_view what = error.what_without_backtrace();
-    throw WeightsError(std::string(what.substr(0, what.find('\n'))));  // the rest: for developers
+    throw WeightsError(error.what_without_backtrace());
   }
 }
 
