@@ -98,15 +98,17 @@ FoldedLayer<T> fold_layer(const Definition& net, const Layer& layer, const Sourc
   FoldedLayer<T> folded{.layer = layer};
   switch (layer.kind) {
     case Layer::Kind::conv_norm_activation:
-      folded.product.weight =
-          source.template values<T>(names.first + ".weight", {out, in / c.groups, c.kernel, c.kernel});
+      folded.product.weight = source.template values<T>(names.first + ".weight",
+                                                        {out, in / c.groups, c.kernel, c.kernel});
       fold_norm(net, layer, source, folded);
       break;
     case Layer::Kind::squeeze_excitation:
-      folded.product = with_bias(source.template values<T>(names.first + ".weight", {out, in, 1, 1}),
-                                 source.template values<double>(names.first + ".bias", {out}));
-      folded.excite = with_bias(source.template values<T>(names.second + ".weight", {in, out, 1, 1}),
-                                source.template values<double>(names.second + ".bias", {in}));
+      folded.product =
+          with_bias(source.template values<T>(names.first + ".weight", {out, in, 1, 1}),
+                    source.template values<double>(names.first + ".bias", {out}));
+      folded.excite =
+          with_bias(source.template values<T>(names.second + ".weight", {in, out, 1, 1}),
+                    source.template values<double>(names.second + ".bias", {in}));
       break;
     case Layer::Kind::linear:
       folded.product =

@@ -50,9 +50,9 @@ namespace engine {
 
 /// Where the channels of a pixel are.
 struct PixelLayout {
-  std::int64_t bytes;      ///< Of a pixel.
-  std::int64_t first;      ///< The byte of red, or of grey.
-  std::int64_t to_next;    ///< From red to green and from green to blue.
+  std::int64_t bytes;    ///< Of a pixel.
+  std::int64_t first;    ///< The byte of red, or of grey.
+  std::int64_t to_next;  ///< From red to green and from green to blue.
 };
 
 constexpr PixelLayout layout_of(PixelFormat format) {

@@ -34,13 +34,13 @@
 /// The instruction sets, the slowest first: the name, whether this machine has what the kernels
 /// need, and whether it has, besides, what those for bfloat16 need, if there are any. This is the
 /// only list of them; kernels/sets/ has a file for each.
-#define MNV3_ISAS(ISA)                                                                         \
-  ISA(portable, true, false)                                                                   \
-  ISA(neon, MNV3_ENGINE_ARM == 1, false)                                                       \
-  ISA(avx2, MNV3_CPU_HAS("avx2") && MNV3_CPU_HAS("fma"), false)                                \
-  ISA(avx512,                                                                                  \
-      MNV3_CPU_HAS("avx2") && MNV3_CPU_HAS("fma") && MNV3_CPU_HAS("avx512f") &&                \
-          MNV3_CPU_HAS("avx512vl"),                                                            \
+#define MNV3_ISAS(ISA)                                                          \
+  ISA(portable, true, false)                                                    \
+  ISA(neon, MNV3_ENGINE_ARM == 1, false)                                        \
+  ISA(avx2, MNV3_CPU_HAS("avx2") && MNV3_CPU_HAS("fma"), false)                 \
+  ISA(avx512,                                                                   \
+      MNV3_CPU_HAS("avx2") && MNV3_CPU_HAS("fma") && MNV3_CPU_HAS("avx512f") && \
+          MNV3_CPU_HAS("avx512vl"),                                             \
       MNV3_CPU_HAS("avx512bw") && MNV3_CPU_HAS("avx512bf16"))
 
 namespace mnv3 {

@@ -19,7 +19,7 @@ inline Threads openmp_threads([[maybe_unused]] int count = 0) {
   if (omp_in_parallel()) return {};
   return {.count = std::max(count > 0 ? count : omp_get_max_threads(), 1),
           .run = [](const void*, std::int64_t tasks, const engine::Task& task) {
-#pragma omp parallel for schedule(static, 1) num_threads(static_cast<int>(tasks))
+#pragma omp parallel for schedule(static, 1) num_threads(static_cast <int>(tasks))
             for (std::int64_t t = 0; t < tasks; ++t) task(t);
           }};
 #else

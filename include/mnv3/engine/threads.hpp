@@ -41,12 +41,11 @@ struct Threads {
   template <class Pool>
   requires std::invocable<const Pool&, std::int64_t, const engine::Task&>
   static Threads of(const Pool& pool, std::int64_t count) {
-    return {.count = count,
-            .run =
-                [](const void* context, std::int64_t tasks, const engine::Task& task) {
-                  (*static_cast<const Pool*>(context))(tasks, task);
-                },
-            .context = &pool};
+    return {
+        .count = count,
+        .run = [](const void* context, std::int64_t tasks,
+                  const engine::Task& task) { (*static_cast<const Pool*>(context))(tasks, task); },
+        .context = &pool};
   }
 
   template <class Function>

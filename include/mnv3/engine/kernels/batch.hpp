@@ -9,16 +9,16 @@
 #include <mnv3/config/arch.hpp>
 #include <mnv3/config/layers.hpp>
 #include <mnv3/config/taps.hpp>
-#include <mnv3/engine/kernels/arena_size.hpp>
 #include <mnv3/engine/isa.hpp>
+#include <mnv3/engine/kernels/arena_size.hpp>
 #include <mnv3/engine/kernels/kernels.hpp>
 #include <mnv3/engine/kernels/layout.hpp>
 #include <mnv3/engine/kernels/network_layout.hpp>
 #include <mnv3/engine/kernels/picture_job.hpp>
 #include <mnv3/engine/kernels/plan.hpp>
 #include <mnv3/engine/kernels/split.hpp>
-#include <mnv3/engine/threads.hpp>
 #include <mnv3/engine/kernels/unblock.hpp>
+#include <mnv3/engine/threads.hpp>
 
 // Batches through a network, in one block of memory.
 

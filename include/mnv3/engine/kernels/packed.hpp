@@ -161,7 +161,8 @@ void pack(const MatrixPlace& place, const FoldedProduct<T>& product, std::span<f
     const std::int64_t block = o / block_lanes;
     const std::int64_t lane = o % block_lanes;
     for (std::int64_t k = 0; k < place.depth; ++k) {
-      const auto value = static_cast<float>(product.weight[at(o * place.depth + place.source_of(k))]);
+      const auto value =
+          static_cast<float>(product.weight[at(o * place.depth + place.source_of(k))]);
       const std::int64_t factor = place.paired ? k / 2 : k;
       const std::int64_t i = place.values + (block * place.factors() + factor) * block_lanes + lane;
       if (place.paired)

@@ -104,10 +104,10 @@ struct FeatureMemory {
 template <std::size_t Features>
 struct Memory {
   std::array<FeatureMemory, Features> features{};
-  std::int64_t tasks = 0;          ///< Where the tasks' own parts begin.
-  std::int64_t task_floats = 0;    ///< Size of each.
-  std::int64_t row_sums = 0;       ///< [channels / 16][rows][16]: what squeeze-and-excitation pools.
-  std::int64_t vectors = 0;        ///< Its means, what is squeezed, its gates.
+  std::int64_t tasks = 0;        ///< Where the tasks' own parts begin.
+  std::int64_t task_floats = 0;  ///< Size of each.
+  std::int64_t row_sums = 0;     ///< [channels / 16][rows][16]: what squeeze-and-excitation pools.
+  std::int64_t vectors = 0;      ///< Its means, what is squeezed, its gates.
   std::int64_t vector_floats = 0;  ///< Channels of the widest of them.
   std::int64_t size = 0;
 };

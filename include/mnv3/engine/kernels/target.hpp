@@ -11,8 +11,7 @@
   MNV3_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define MNV3_END_TARGET MNV3_PRAGMA(clang attribute pop)
 #else
-#define MNV3_BEGIN_TARGET(features) \
-  MNV3_PRAGMA(GCC push_options) MNV3_PRAGMA(GCC target(features))
+#define MNV3_BEGIN_TARGET(features) MNV3_PRAGMA(GCC push_options) MNV3_PRAGMA(GCC target(features))
 #define MNV3_END_TARGET MNV3_PRAGMA(GCC pop_options)
 #endif
 

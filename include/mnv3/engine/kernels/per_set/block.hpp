@@ -127,8 +127,7 @@ inline void convolve_rows(const FirstHalf<Set>& job, const Share& share, Source 
           row.inputs = inputs;
           row.output =
               job.output + ((block + b) * job.out.pixels() + y * job.out.width) * block_lanes;
-          if (row_sums)
-            row.row_sum = row_sums + ((block + b) * job.out.height + y) * block_lanes;
+          if (row_sums) row.row_sum = row_sums + ((block + b) * job.out.height + y) * block_lanes;
           depthwise<Kernel, ColumnStride, Dilated>(row);
         }
       }

@@ -225,8 +225,7 @@ class Network {
     const double scale = 1.0 / static_cast<double>(out.pixels());
     for (int first = 0; first < lanes; first += half_lanes) {
       const int block = first / block_lanes;
-      const float* sums =
-          job.row_sums() + block * out.height * block_lanes + first % block_lanes;
+      const float* sums = job.row_sums() + block * out.height * block_lanes + first % block_lanes;
       double totals[half_lanes] = {};
       for (std::int64_t r = 0; r < out.height; ++r, sums += block_lanes)
         for (int l = 0; l < half_lanes; ++l) totals[l] += static_cast<double>(sums[l]);
@@ -236,8 +235,8 @@ class Network {
     constexpr Squeeze settings = net.settings.squeeze;
     vector_product(job, places.squeeze, finish_of(squeeze_activation(row, settings)), means,
                    job.squeezed(), parallel);
-    vector_product(job, places.excite, gate_finish(settings.gate), job.squeezed(),
-                   job.gates(), parallel);
+    vector_product(job, places.excite, gate_finish(settings.gate), job.squeezed(), job.gates(),
+                   parallel);
     if constexpr (settings.gate == Gate::sigmoid)
       for (int l = 0; l < lanes; ++l) {
         float& gate = job.gates()[l];

@@ -39,9 +39,9 @@ inline void normalize_row(float* row, std::int64_t count, const float* mean, con
   std::int64_t i = 0;
   for (; i + turn <= count; i += turn)
     for (int k = 0; k < turn; k += Half::lanes)
-      Half::store(row + i + k, Half::divide(Half::subtract(Half::load(row + i + k),
-                                                           Half::load(means + k)),
-                                            Half::load(stds + k)));
+      Half::store(row + i + k,
+                  Half::divide(Half::subtract(Half::load(row + i + k), Half::load(means + k)),
+                               Half::load(stds + k)));
   for (; i < count; ++i) row[i] = (row[i] - means[i % turn]) / stds[i % turn];
 }
 

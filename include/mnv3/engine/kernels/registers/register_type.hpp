@@ -25,6 +25,6 @@ concept register_type = requires(typename V::Register r, const float* from, floa
 /// What the kernels ask of the tiles that a set of instructions keeps in its registers.
 template <class T>
 concept tile_sizes = T::rows >= 2 && T::columns >= 1 && T::depthwise_columns >= 1 &&
-                     T::smaller(T::rows) < T::rows && T::smaller(2) == 1;
+                     T::smaller(T::rows) < T::rows&& T::smaller(2) == 1;
 
 }  // namespace mnv3::engine

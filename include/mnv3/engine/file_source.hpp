@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <mnv3/config/arch.hpp>
+#include <mnv3/config/keys.hpp>
+#include <mnv3/config/name.hpp>
+#include <mnv3/engine/fold.hpp>
+#include <mnv3/weights/checkpoint_file.hpp>
+#include <mnv3/weights/error.hpp>
+#include <mnv3/weights/matching/load_plan.hpp>
+#include <mnv3/weights/options.hpp>
+#include <mnv3/weights/verify_hash.hpp>
+
+namespace mnv3::engine {
+
+/// The tensors that a network with these taps needs, as they are in a weights file.
+class FileSource {
+ public:
+  /// Errors  As `load`; WeightsError if `options` allows what would leave tensors without values.
+  template <class Arch, class Taps>
+  static FileSource open(weights::VerifiedFile file, const LoadOptions& options) {
+    if (options.allow_missing || options.allow_mismatched || options.adapt_classes)
+      throw WeightsError(
+          "mnv3: a network straight from a file takes no allow_missing, no allow_mismatched and no "
+          "adapt_classes: there is no network whose values could stay; load into a MobileNetV3 and "
+          "deploy that");
+    weights::LoadTarget target{.net = definition_of<Arch>,
+                               .own = definition_of<Arch>.settings.names};
+    for (const Key& key : keys<Arch, Taps>)
+      if (!key.is_integral)  // batch norm's counters, which nothing here reads
+        target.tensors.emplace_back(
+            key.name.view(), std::vector<std::int64_t>(key.shape().begin(), key.shape().end()));
+    weights::LoadPlan plan = weights::plan_load(target, file, options);
+    return FileSource(std::move(file), std::move(plan));
+  }
+
+  /// What `tensor_source` asks for.
+  template <class T>
+  std::vector<T> values(const Name& name, Shape /*that was compared when it was opened*/) const {
+    return weights::values_of<T>(file_.file, by_name_.at(std::string(name.view())));
+  }
+
+ private:
+  FileSource(weights::VerifiedFile file, weights::LoadPlan plan) : file_(std::move(file)) {
+    for (weights::Transfer& transfer : plan.transfers) {
+      std::string name = transfer.target;
+      by_name_.emplace(std::move(name), std::move(transfer));
+    }
+  }
+
+  weights::VerifiedFile file_;
+  std::map<std::string, weights::Transfer> by_name_;
+};
+
+}  // namespace mnv3::engine
