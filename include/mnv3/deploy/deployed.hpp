@@ -21,45 +21,24 @@
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/published.hpp>
 #include <mnv3/config/taps.hpp>
+#include <mnv3/deploy/engine_of_tensors.hpp>
 #include <mnv3/deploy/fold.hpp>
 #include <mnv3/deploy/folded_network.hpp>
-#include <mnv3/engine/kernels/arena_size.hpp>
-#include <mnv3/engine/kernels/bfloat16.hpp>
+#include <mnv3/deploy/tensor_source.hpp>
+#include <mnv3/engine/engine.hpp>
+#include <mnv3/engine/file_source.hpp>
 #include <mnv3/engine/isa.hpp>
-#include <mnv3/deploy/packed_network.hpp>
+#include <mnv3/engine/kernels/arena_size.hpp>
+#include <mnv3/engine/kernels/network_layout.hpp>
+#include <mnv3/engine/verify.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
-#include <mnv3/weights/checkpoint_reader.hpp>
-#include <mnv3/weights/load.hpp>
+#include <mnv3/weights/checkpoint_file.hpp>
+#include <mnv3/weights/published_file.hpp>
 #include <mnv3/weights/state_dict.hpp>
 
 namespace mnv3 {
 
 namespace deployment {
-
-/// Whether our own kernels run `Arch`: group norm depends on the picture, which they do not know.
-template <class Arch>
-inline constexpr bool has_kernels = [] {
-  switch (definition_of<Arch>.settings.norm) {
-    case Norm::batch:
-    case Norm::frozen_batch:
-    case Norm::none:
-      return true;
-    case Norm::group:
-      return false;
-  }
-  return false;
-}();
-
-/// Refuses to compile what our kernels are needed for where they cannot run `Arch`. Always true.
-template <class Arch>
-constexpr bool verify_kernels() {
-  constexpr Rule rule = has_kernels<Arch> ? Rule::none : Rule::kernels_run_norm;
-#define MNV3_RULE(name, sentence) static_assert(rule != Rule::name, "mnv3: [" #name "] " sentence);
-  MNV3_KERNEL_RULES(MNV3_RULE)
-#undef MNV3_RULE
-  if constexpr (!has_kernels<Arch>) config::detail::show<config::architecture_error<Arch>>();
-  return true;
-}
 
 /// Whether a network can be deployed; refuses to compile with the reason where it cannot.
 template <class Arch, class Taps, Precision precision>
@@ -69,8 +48,8 @@ constexpr bool is_deployable() {
   } else if constexpr (has_own_block<Arch>) {
     static_assert(verify_blocks_known<Arch>());
     return false;
-  } else if constexpr (precision != Precision::same && !has_kernels<Arch>) {
-    static_assert(verify_kernels<Arch>());
+  } else if constexpr (precision != Precision::same && !engine::has_kernels<Arch>) {
+    static_assert(engine::verify_kernels<Arch>());
     return false;
   }
   return true;
@@ -101,20 +80,6 @@ struct without_logits<Arch, taps<Last>, taps<Kept...>> {
   using type = std::conditional_t<is_there, taps<Kept...>, taps<Kept..., embedding>>;
 };
 
-/// Tensors for the weights of a network, without the network.
-template <class Arch, class Taps>
-NamedTensors empty_state_dict() {
-  NamedTensors tensors;
-  if constexpr (is_deployable<Arch, Taps, Precision::same>())
-    for (const Key& key : keys<Arch, Taps>) {
-      const auto shape = key.shape();
-      tensors.emplace_back(key.name.view(),
-                           torch::empty({shape.data(), shape.size()},
-                                        key.is_integral ? torch::kLong : torch::kFloat));
-    }
-  return tensors;
-}
-
 }  // namespace deployment
 
 /// A network ready for inference: batch norm folded in, weights packed for kernels that are
@@ -139,11 +104,10 @@ NamedTensors empty_state_dict() {
 template <class Arch, class Taps = taps<>, Precision precision = Precision::same>
 class Deployed {
   using Network = MobileNetV3<Arch, Taps>;
-  using Stored = std::conditional_t<precision == Precision::bfloat16, engine::Bfloat16, float>;
-  using Packed = deployment::PackedNetwork<Arch, Taps, Stored>;
+  using Packed = deployment::EngineOfTensors<Arch, Taps, precision>;
   using Folded = deployment::FoldedNetwork<Arch, Taps>;
   using Either =
-      std::conditional_t<!deployment::has_kernels<Arch>, std::variant<Folded>,
+      std::conditional_t<!engine::has_kernels<Arch>, std::variant<Folded>,
                          std::conditional_t<precision == Precision::bfloat16, std::variant<Packed>,
                                             std::variant<Packed, Folded>>>;
   static constexpr const Definition& net = definition_of<Arch>;
@@ -166,28 +130,32 @@ class Deployed {
   ///         std::invalid_argument, for float32 on the CPU, if `MNV3_ISA` names what this machine
   ///         lacks, and if the precision is not available (see `is_available`).
   Deployed(const NamedTensors& tensors, torch::Dtype dtype, torch::Device device)
+      : Deployed(deployment::TensorSource(tensors), dtype, device) {}
+
+  /// The same of tensors that come from anywhere.
+  ///
+  /// Errors  As above; those of `source`.
+  template <engine::tensor_source Source>
+  Deployed(const Source& source, torch::Dtype dtype, torch::Device device)
       : dtype_(dtype), device_(device) {
     TORCH_CHECK(c10::isFloatingType(dtype),
                 "mnv3: a network is deployed in a floating-point type, ",
                 "such as torch::kFloat, but was asked for in ", dtype);
     const bool is_packed = dtype == torch::kFloat && device.is_cpu();
-    if constexpr (precision == Precision::bfloat16) {
+    if constexpr (precision == Precision::bfloat16)
       TORCH_CHECK(is_packed,
                   "mnv3: Precision::bfloat16 is for float32 networks on the CPU, whose inputs and ",
                   "outputs stay float32, but was asked for of ", dtype, " on ", device,
                   "; convert with net->to(torch::kFloat) and net->to(torch::kCPU), or deploy "
                   "without it");
-      selected_isa(precision);
-    }
-    const std::vector<deployment::FoldedLayer> layers = deployment::fold(net, reach, tensors);
-    if constexpr (deployment::has_kernels<Arch>)
+    if constexpr (engine::has_kernels<Arch>)
       if (is_packed)
-        network_ =
-            std::make_shared<const Either>(std::in_place_type<Packed>, layers, selected_isa());
+        network_ = std::make_shared<const Either>(std::in_place_type<Packed>,
+                                                  Engine<Arch, Taps, precision>(source));
     if constexpr (precision == Precision::same)
       if (!network_)
-        network_ =
-            std::make_shared<const Either>(std::in_place_type<Folded>, layers, dtype, device);
+        network_ = std::make_shared<const Either>(
+            std::in_place_type<Folded>, deployment::fold(net, reach, source), dtype, device);
   }
 
   Deployed(const Deployed&) = default;  // and no moving: there is no empty network
@@ -240,9 +208,8 @@ class Deployed {
   ///         2^60 bytes could be too few for them.
   static constexpr std::int64_t arena_bytes(std::int64_t height, std::int64_t width,
                                             std::int64_t threads = 1, std::int64_t batch = 1) {
-    static_assert(deployment::verify_kernels<Arch>());
-    return engine::arena_floats_of<typename Packed::Layout>({height, width}, threads, batch) *
-           static_cast<std::int64_t>(sizeof(float));
+    static_assert(engine::verify_kernels<Arch>());
+    return Engine<Arch, Taps, precision>::arena_bytes(height, width, threads, batch);
   }
 
  private:
@@ -251,8 +218,8 @@ class Deployed {
     const auto size = [&](std::int64_t dim) { return static_cast<double>(x.size(dim)); };
     const int threads = at::get_num_threads();
     const double batch = x.dim() == 5 ? size(0) * size(1) : size(0);
-    TORCH_CHECK(engine::has_plan<typename Packed::Layout>(size(-2), size(-1), threads,
-                                                           std::max(batch, 1.0)),
+    using Layout = engine::NetworkLayout<Arch, Taps, engine::StoredAs<precision>>;
+    TORCH_CHECK(engine::has_plan<Layout>(size(-2), size(-1), threads, std::max(batch, 1.0)),
                 "mnv3: the network takes what needs less than 2^60 bytes of memory, but was given ",
                 x.sizes(), " for ", threads,
                 " threads; give it smaller pictures or fewer at a time");
@@ -282,14 +249,14 @@ requires(deployment::is_deployable<Arch, Taps, precision>() &&
   Deployed(const NamedTensors& tensors, torch::Dtype dtype, torch::Device device)
       : body_(tensors, dtype, device) {
     const torch::NoGradGuard no_grad;
-    const deployment::TensorLookup lookup(tensors);
+    const deployment::TensorSource source(tensors);
     const auto options = torch::TensorOptions(dtype).device(device);
     for_each_layer(net, [&](const Layer& layer) {
       if (layer.role != Layer::Role::output) return;
       const Name name = names_of(net, layer).first;
-      const std::int64_t classes = lookup.size(name + ".bias");
-      weight_ = lookup.copy(name + ".weight", {classes, layer.conv.in_channels}).to(options);
-      bias_ = lookup.copy(name + ".bias", {classes}).to(options);
+      const std::int64_t classes = source.size(name + ".bias");
+      weight_ = source.tensor(name + ".weight", {classes, layer.conv.in_channels}, options);
+      bias_ = source.tensor(name + ".bias", {classes}, options);
     });
   }
 
@@ -369,27 +336,27 @@ Deployed<Arch, Taps> deploy(const MobileNetV3<Arch, Taps>& net) {
 /// A network straight from a weights file, without the module: float32, on the CPU. `source` is
 /// what `load` takes: a path, bytes in memory, or published weights.
 ///
-/// Errors  As `load`; allowing missing or mismatched weights is refused, since there are no others.
-///         As the constructor of `Deployed`.
+/// Errors  As `load`; WeightsError where `options` allows missing or mismatched weights, since there
+///         are no others. As the constructor of `Deployed`.
 template <class Arch, class Taps = taps<>, Precision precision = Precision::same, class Source>
 requires(std::convertible_to<const Source&, std::filesystem::path> ||
          std::convertible_to<const Source&, std::span<const std::byte>> ||
          std::same_as<Source, PublishedWeights>)
     Deployed<Arch, Taps, precision> deploy(const Source& source, const LoadOptions& options = {}) {
-  TORCH_CHECK(
-      !options.allow_missing && !options.allow_mismatched && !options.adapt_classes,
-      "mnv3: deploy from a file takes no allow_missing, no allow_mismatched and no adapt_classes: "
-      "there is no network whose values could stay; load into a MobileNetV3 and deploy that");
-  const NamedTensors tensors = deployment::empty_state_dict<Arch, Taps>();
-  const Definition& net = definition_of<Arch>;
-  const weights::TensorTarget target{tensors, net, net.settings.names};
+  const auto deployed = [&](weights::VerifiedFile file) -> Deployed<Arch, Taps, precision> {
+    if constexpr (deployment::is_deployable<Arch, Taps, precision>())
+      return {engine::FileSource::open<Arch, Taps>(std::move(file), options), torch::kFloat,
+              torch::kCPU};
+    else
+      return {NamedTensors{}, torch::kFloat, torch::kCPU};
+  };
   if constexpr (std::convertible_to<const Source&, std::span<const std::byte>>)
-    weights::load_into(target, CheckpointReader(source), options);
+    return deployed({CheckpointFile(source)});
   else if constexpr (std::same_as<Source, PublishedWeights>)
-    weights::load_into(target, weights::locate(source, net, options), options);
+    return deployed(weights::open_verified(weights::locate(source, definition_of<Arch>, options),
+                                           options.verify_hash));
   else
-    weights::load_into(target, std::filesystem::path(source), options);
-  return {tensors, torch::kFloat, torch::kCPU};
+    return deployed(weights::open_verified(std::filesystem::path(source), options.verify_hash));
 }
 
 }  // namespace mnv3

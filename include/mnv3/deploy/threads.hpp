@@ -14,8 +14,8 @@ namespace mnv3::deployment {
 /// LibTorch's own threads: as many as `at::get_num_threads()` says, one inside a parallel region.
 /// The code that includes this must be compiled with OpenMP where LibTorch is, which our build
 /// targets see to; otherwise everything runs on the calling thread, and a warning says so once.
-inline engine::Threads torch_threads() {
-  const auto run = [](std::int64_t tasks, const engine::Task& task) {
+inline Threads torch_threads() {
+  const auto run = [](const void*, std::int64_t tasks, const engine::Task& task) {
     at::parallel_for(0, tasks, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t t = begin; t < end; ++t) task(t);
     });

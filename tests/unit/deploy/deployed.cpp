@@ -88,7 +88,7 @@ TEST_CASE("a deployed network is a copy, shared by threads, and comes from a fil
   CHECK(support::same(fast(x)[0], expected[0]));
   CHECK(support::same(from_file(x)[1], expected[1]));
   CHECK_THROWS_WITH_AS((mnv3::deploy<SmallArch, taps<after<3>>>(path, {.allow_missing = true})),
-                       doctest::Contains("allow_missing"), c10::Error);
+                       doctest::Contains("allow_missing"), mnv3::WeightsError);
 
   std::vector<torch::Tensor> pictures;
   std::vector<torch::Tensor> alone;
@@ -115,15 +115,15 @@ TEST_CASE("the arena is what the compiler said") {
       std::thread([&] {  // a new thread has a new arena
         const ThreadCount count(threads);
         const auto used = [] {
-          return mnv3::deployment::arena_of_this_thread()->size() *
+          return mnv3::engine::arena_of_this_thread()->size() *
                  static_cast<std::int64_t>(sizeof(float));
         };
         const torch::Tensor x = torch::rand({batch, 3, 61, 75});
         net(x);
         CHECK(used() == Net::arena_bytes(61, 75, threads, batch));
-        const float* const before = mnv3::deployment::arena_of_this_thread()->data();
+        const float* const before = mnv3::engine::arena_of_this_thread()->data();
         net(x);
-        CHECK(mnv3::deployment::arena_of_this_thread()->data() == before);
+        CHECK(mnv3::engine::arena_of_this_thread()->data() == before);
       })
           .join();
     }
