@@ -7,9 +7,7 @@
 #include <mnv3/version.hpp>
 
 #if __cplusplus >= 202002L
-#include <mnv3/vision/image.hpp>
-#include <mnv3/vision/image_file.hpp>
+#include <mnv3/pictures.hpp>
 #include <mnv3/vision/preprocess.hpp>
-#include <mnv3/vision/resize.hpp>
-#include <mnv3/vision/top_k.hpp>
+#include <mnv3/vision/tensor_top_k.hpp>
 #endif

@@ -3,16 +3,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
+#include <span>
 #include <string>
 #include <system_error>
 #include <vector>
-
-#include <ATen/Functions.h>
-#include <torch/types.h>
 
 #include <mnv3/vision/image.hpp>
 
@@ -46,32 +46,50 @@ struct Prediction {
   std::string label;  ///< Empty where no labels were given.
 };
 
-/// The `k` most probable classes, the first one first; all of them if there are fewer.
-///
-/// Shapes  logits: (classes), as a classifier gives for one picture.
-/// Errors  VisionError if `logits` has another shape, `k` is below 1, or `labels` is not empty and
-///         has not one label for each class.
-inline std::vector<Prediction> top_k(const torch::Tensor& logits, std::int64_t k = 5,
-                                     const std::vector<std::string>& labels = {}) {
-  if (!logits.defined() || logits.dim() != 1)
-    throw VisionError(
-        "mnv3: top_k takes the logits of one picture, of shape (classes); of a batch "
-        "give it one row, logits[i]");
-  if (!labels.empty() && static_cast<std::int64_t>(labels.size()) != logits.size(0))
+namespace vision {
+
+/// `top_k` of logits of any type.
+template <class Logit>
+std::vector<Prediction> top_k(std::span<const Logit> logits, std::int64_t k,
+                              const std::vector<std::string>& labels) {
+  const auto classes = static_cast<std::int64_t>(logits.size());
+  if (!labels.empty() && labels.size() != logits.size())
     throw VisionError("mnv3: there are " + std::to_string(labels.size()) + " labels, but " +
-                      std::to_string(logits.size(0)) + " classes");
+                      std::to_string(classes) + " classes");
   if (k < 1)
     throw VisionError("mnv3: top_k gives at least one class, but k is " + std::to_string(k));
-  const torch::Tensor all = logits.detach().to(at::kCPU, torch::kDouble).softmax(0);
-  const auto [probabilities, indices] = all.topk(std::min(k, all.size(0)));
-  std::vector<Prediction> best;
-  for (std::int64_t i = 0; i < indices.size(0); ++i) {
-    const auto index = indices[i].item<std::int64_t>();
-    best.push_back({.index = index,
-                    .probability = probabilities[i].item<double>(),
-                    .label = labels.empty() ? "" : labels[static_cast<std::size_t>(index)]});
-  }
-  return best;
+  std::vector<std::size_t> order(logits.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto best = order.begin() + std::min(k, classes);
+  // NaN comes first: whoever looks sees it.
+  std::partial_sort(order.begin(), best, order.end(), [&](std::size_t a, std::size_t b) {
+    const bool a_is_nan = std::isnan(logits[a]);
+    const bool b_is_nan = std::isnan(logits[b]);
+    if (a_is_nan || b_is_nan) return a_is_nan != b_is_nan ? a_is_nan : a < b;
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  });
+  if (order.empty()) return {};
+  const auto largest = static_cast<double>(logits[order[0]]);
+  double sum = 0;
+  for (const Logit logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
+  std::vector<Prediction> predictions;
+  for (auto i = order.begin(); i != best; ++i)
+    predictions.push_back({.index = static_cast<std::int64_t>(*i),
+                           .probability = std::exp(static_cast<double>(logits[*i]) - largest) / sum,
+                           .label = labels.empty() ? "" : labels[*i]});
+  return predictions;
+}
+
+}  // namespace vision
+
+/// The `k` most probable classes, the first one first; all of them if there are fewer.
+///
+/// Shapes  logits: one for each class, as a classifier gives them for one picture.
+/// Errors  VisionError if `k` is below 1, or `labels` is not empty and has not one label for each
+///         class.
+inline std::vector<Prediction> top_k(std::span<const float> logits, std::int64_t k = 5,
+                                     const std::vector<std::string>& labels = {}) {
+  return vision::top_k(logits, k, labels);
 }
 
 }  // namespace mnv3
