@@ -57,7 +57,7 @@ int main(int count, char** given) {
     if (words.size() == 4) arguments.labels = mnv3::read_labels(words[3]);
     is_large ? label<mnv3::LargeArch>(arguments) : label<mnv3::SmallArch>(arguments);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "label: %s\n", error.what());
+    std::fprintf(stderr, "error: %s\n", error.what());
     return 1;
   }
   return 0;

@@ -11,7 +11,7 @@ LIBRARIES = {"torch", "ATen", "c10", "caffe2", "fmt", "curl"}
 # Headers, what of the project they may include besides the file itself, and which libraries.
 ROOTS = {
     "mnv3/config.hpp": (r"mnv3/(config/|version\.hpp)", set()),
-    "mnv3/engine.hpp": (r"mnv3/(config/|engine/|hub/(cache|downloader|locate)\.hpp|version\.hpp|"
+    "mnv3/engine.hpp": (r"mnv3/(config/|config\.hpp|engine/|hub/(cache|downloader|locate)\.hpp|version\.hpp|"
                         r"weights/(bytes/|formats/|matching/|(checkpoint_file|error|options|"
                         r"published_file|rename|report|verify_hash)\.hpp))", set()),
     "mnv3/engine/kernels/batch.hpp": (

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Our pictures, data and hashes against Pillow's, torchvision's and hashlib's own, live: all equal.
 
-    vision.py --tool PROGRAM [--classify PROGRAM] [--weights FOLDER] [GROUP]
+    vision.py --tool PROGRAM [--classify PROGRAM] [--label PROGRAM] [--weights FOLDER] [GROUP]
 
 Without a group all of them run. Exit code 77: what the group needs is not installed.
 """
@@ -38,6 +38,7 @@ from tool_process import run_tests
 FILTERS = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
 TOOL = None
 CLASSIFY = None
+LABEL = None
 WEIGHTS = None
 
 
@@ -685,6 +686,13 @@ class Classify(Vision):
                     self.check(abs(float(per_cent) - 100 * probability.item()) < 0.006,
                                f"{line}, not {100 * probability} %")
                     self.check(rest.count("█") == int(30 * probability), f"{line}: the bar")
+                if LABEL is not None:  # the example without LibTorch
+                    label = subprocess.run([LABEL, size, f"{size}.pth", "in.png", "labels.txt"],
+                                           capture_output=True, text=True, cwd=TOOL.folder)
+                    shown = [f"{line[:9]} {line.split('  ')[-1]}" for line in lines]
+                    self.check(shown == [f"{line[:9]} {line[11:]}"
+                                         for line in label.stdout.splitlines()],
+                               f"{label.stdout}{label.stderr}")
                 with Image.open(TOOL.folder / "taps.png") as taps:
                     taps.load()
                     self.check(taps.format == "PNG" and len(taps.getcolors(10**6)) > 500,
@@ -756,11 +764,12 @@ def use_tool(tool):
 
 
 def main():
-    global CLASSIFY, WEIGHTS
+    global CLASSIFY, LABEL, WEIGHTS
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", required=True, type=pathlib.Path)
     parser.add_argument("--classify", type=pathlib.Path, help="the example program")
+    parser.add_argument("--label", type=pathlib.Path, help="the one without LibTorch")
     parser.add_argument("--weights", type=pathlib.Path,
                         default=os.environ.get("MNV3_SHARED_WEIGHTS") or
                         parity.REPOSITORY.parent / "shared" / "weights")
@@ -768,6 +777,7 @@ def main():
     arguments = parser.parse_args()
     WEIGHTS = arguments.weights.resolve()
     CLASSIFY = arguments.classify and arguments.classify.resolve()
+    LABEL = arguments.label and arguments.label.resolve()
     groups = [GROUPS[arguments.group]] if arguments.group else list(GROUPS.values())
     run_tests(groups, arguments.tool, use_tool)
 

@@ -17,11 +17,11 @@ using namespace mnv3;  // a test of nearly every name in the header
 template <class Arch, class Taps = taps<>>
 constexpr std::int64_t arena(std::int64_t height, std::int64_t width, std::int64_t threads = 1,
                              std::int64_t batch = 1) {
-  return kernels::arena_floats_of<kernels::NetworkLayout<Arch, Taps>>({height, width}, threads,
-                                                                      batch);
+  return engine::arena_floats_of<engine::NetworkLayout<Arch, Taps>>({height, width}, threads,
+                                                                    batch);
 }
 template <class Arch, class Taps = taps<>>
-constexpr std::int64_t weights = kernels::NetworkLayout<Arch, Taps>::places.size;
+constexpr std::int64_t weights = engine::NetworkLayout<Arch, Taps>::places.size;
 
 // At 224 x 224 the most that is alive at once are the input and the depthwise output of block 2: 16
 // channels at 112 x 112 and 64 at 56 x 56. What tasks need beside it is less than a quarter.
@@ -66,7 +66,7 @@ static_assert(arena<RvmArch, taps<after<16>>>(288, 512, 4, 4) ==
 // Threads that share a picture have windows of their own: at least the three rows of two blocks of
 // channels, with a zero at each end, that block 1 convolves.
 static_assert(arena<LargeArch>(224, 224, 2) - arena<LargeArch>(224, 224) >
-              2 * 3 * (112 + 2) * kernels::block_lanes);
+              2 * 3 * (112 + 2) * engine::block_lanes);
 
 // Pictures of a batch that take turns use the same memory: only the classifier's rows are added.
 static_assert(arena<LargeArch>(224, 224, 1, 8) - arena<LargeArch>(224, 224) ==
@@ -75,20 +75,21 @@ static_assert(arena<RvmArch, taps<after<16>>>(288, 512, 1, 8) ==
               arena<RvmArch, taps<after<16>>>(288, 512));
 
 static_assert(arena<WidthMult<LargeArch, std::ratio<1, 2>>>(224, 224) < arena<LargeArch>(224, 224));
-// The peak is in the second block, far before what is dilated.
-static_assert(arena<LargeArch>(224, 224) == arena<Dilated<LargeArch>>(224, 224));
+// The peak is in the second block, far before what is dilated; only squeeze-and-excitation adds up
+// 14 rows of 960 channels there, after 14 of 672.
+static_assert(arena<Dilated<LargeArch>>(224, 224) - arena<LargeArch>(224, 224) == 14 * (960 - 672));
 
 // bfloat16 takes half, but for windows of rows, sums and what goes with weights: three floats for
 // each channel, and depthwise ones.
-using HalfLarge = kernels::NetworkLayout<LargeArch, taps<>, kernels::Bfloat16>;
-constexpr std::int64_t half_arena = kernels::arena_floats_of<HalfLarge>({224, 224}, 1, 1);
+using HalfLarge = engine::NetworkLayout<LargeArch, taps<>, engine::Bfloat16>;
+constexpr std::int64_t half_arena = engine::arena_floats_of<HalfLarge>({224, 224}, 1, 1);
 static_assert(half_arena >= alive / 2 && half_arena <= alive * 3 / 4);
 static_assert(HalfLarge::places.size > weights<LargeArch> / 2);
 static_assert(HalfLarge::places.size < weights<LargeArch> * 53 / 100);
 // Half a cache line for one pixel, rounded up to whole ones.
-static_assert(kernels::floats_for<kernels::Bfloat16>(1, 1) == 16);
-static_assert(kernels::floats_for<kernels::Bfloat16>(17, 3) == 48);
-static_assert(kernels::floats_for<float>(17, 3) == 96);
+static_assert(engine::floats_for<engine::Bfloat16>(1, 1) == 16);
+static_assert(engine::floats_for<engine::Bfloat16>(17, 3) == 48);
+static_assert(engine::floats_for<float>(17, 3) == 96);
 
 // A network that ends at an earlier tap has fewer weights and needs no more memory.
 static_assert(weights<LargeArch, taps<after<6>>> < weights<LargeArch> / 50);
@@ -136,10 +137,10 @@ constexpr bool bound_is_above() {
       for (const std::int64_t threads : {1, 64})
         for (const std::int64_t batch : {1, 100'000})
           if (static_cast<double>(
-                  kernels::arena_floats_of<Layout>({height, width}, threads, batch)) *
+                  engine::arena_floats_of<Layout>({height, width}, threads, batch)) *
                   sizeof(float) >
-              kernels::plan_bound<Layout>(static_cast<double>(height), static_cast<double>(width),
-                                          static_cast<double>(threads), static_cast<double>(batch)))
+              engine::plan_bound<Layout>(static_cast<double>(height), static_cast<double>(width),
+                                         static_cast<double>(threads), static_cast<double>(batch)))
             return false;
   return true;
 }
@@ -150,8 +151,8 @@ struct WideDilations {
   });
 };
 using Deepest = taps<after<0>, after<1>, expansion<2>, after<2>, after<3>, logits>;
-static_assert(bound_is_above<kernels::NetworkLayout<WideDilations, Deepest>>());
-static_assert(bound_is_above<kernels::NetworkLayout<WideDilations, Deepest, kernels::Bfloat16>>());
-static_assert(bound_is_above<kernels::NetworkLayout<LargeArch, taps<>>>());
+static_assert(bound_is_above<engine::NetworkLayout<WideDilations, Deepest>>());
+static_assert(bound_is_above<engine::NetworkLayout<WideDilations, Deepest, engine::Bfloat16>>());
+static_assert(bound_is_above<engine::NetworkLayout<LargeArch, taps<>>>());
 
 }  // namespace
