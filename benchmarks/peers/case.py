@@ -29,6 +29,8 @@ class Case(typing.NamedTuple):
         return f"{self.net} {self.height}x{self.width}, batch {self.batch}, {threads}"
 
 
-def cases(nets, batches, threads):
-    return [Case(net, *SIZES[net], batch, count)
-            for net in nets for batch in batches for count in threads]
+def cases(nets, sizes, batches, threads):
+    """Each net at each of `sizes`, or at its own where none are given."""
+    return [Case(net, *size, batch, count)
+            for net in nets for size in sizes or [SIZES[net]]
+            for batch in batches for count in threads]

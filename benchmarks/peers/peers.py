@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Times forward passes side by side: ours against other runtimes with the same weights.
 
-Writes peers.md, peers.svg and peers.json into the build folder and prints the first. A part of it:
+Writes peers.md, peers.json and, as a chart, peers.svg and peers.png into the build folder and prints the first. A part of it:
 
     peers.py --nets small --batches 1 --threads 2 --rounds 2 --peers deployed ONNX
 """
@@ -32,6 +32,9 @@ def parse():
                         help="folder with onnxruntime-node; node_modules in the build folder")
     parser.add_argument("--rounds", type=int, default=4, help="fresh processes of each peer")
     parser.add_argument("--nets", nargs="+", choices=case.SIZES, default=list(case.SIZES))
+    parser.add_argument("--sizes", nargs="+", metavar="HEIGHTxWIDTH", default=[],
+                        type=lambda text: tuple(int(side) for side in text.split("x")),
+                        help="other sizes than each network's own")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--peers", nargs="+", metavar="WORD",
@@ -76,7 +79,7 @@ def main():
         if arguments.peers and not any(word.lower() in peer.name.lower()
                                        for word in arguments.peers):
             peer.missing = "not asked for"
-    cases = case.cases(arguments.nets, arguments.batches, arguments.threads)
+    cases = case.cases(arguments.nets, arguments.sizes, arguments.batches, arguments.threads)
 
     unprepared = prepare(models, cases)
     if unprepared:
@@ -103,8 +106,9 @@ def main():
     text = report.markdown(rows, measurement, macs, conditions)
     (arguments.build / "peers.md").write_text(text)
     (arguments.build / "peers.json").write_text(json.dumps(rows, indent=1) + "\n")
-    (arguments.build / "peers.svg").write_text(chart.svg(
-        rows, report.machine(), report.versions_line(measurement), list(measurement.missing)))
+    chart.draw(rows, report.machine(), report.versions_line(measurement),
+               list(measurement.missing),
+               [arguments.build / f"peers.{ending}" for ending in ("svg", "png")])
     print(text)
     wrong = {row["runtime"] for row in rows if row["wrong"] and row["runtime"].startswith("mnv3")}
     if wrong:
