@@ -101,7 +101,8 @@ class Engine {
   ///         there are no others. std::invalid_argument as `selected_isa`.
   static Engine load(const std::filesystem::path& path, const LoadOptions& options = {},
                      const ImageClassification& preset = {}) {
-    return from(weights::open_verified(path, options.verify_hash), options, preset);
+    // Not held in memory while it is read: a second copy of all weights.
+    return from(weights::open_verified(path, options.verify_hash, /*holds=*/false), options, preset);
   }
   /// The same from memory, of which no copy is made. Errors call it "memory".
   static Engine load(std::span<const std::byte> bytes, const LoadOptions& options = {},
@@ -218,7 +219,10 @@ class Engine {
 
   static Engine from(weights::VerifiedFile file, const LoadOptions& options,
                      const ImageClassification& preset) {
-    return Engine(engine::FileSource::open<Arch, Taps>(std::move(file), options), preset);
+    const auto source = engine::FileSource::open<Arch, Taps>(std::move(file), options);
+    Engine loaded(source, preset);
+    source.check_unchanged();
+    return loaded;
   }
 
   static Size size_of(const Frame& frame) { return {1, {frame.height, frame.width}}; }

@@ -13,6 +13,7 @@
 #include <mnv3/config/keys.hpp>
 #include <mnv3/config/name.hpp>
 #include <mnv3/engine/fold.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/checkpoint_file.hpp>
 #include <mnv3/weights/error.hpp>
 #include <mnv3/weights/matching/load_plan.hpp>
@@ -46,6 +47,15 @@ class FileSource {
   template <class T>
   std::vector<T> values(const Name& name, Shape /*that was compared when it was opened*/) const {
     return weights::values_of<T>(file_.file, by_name_.at(std::string(name.view())));
+  }
+
+  /// After the last value was read.
+  ///
+  /// Errors  WeightsError if somebody wrote to the file meanwhile.
+  void check_unchanged() const {
+    if (file_.file.has_changed())
+      throw WeightsError(weights::text("mnv3: ", file_.file.path().string(),
+                                       " changed while it was read; load it again"));
   }
 
  private:

@@ -70,6 +70,9 @@ class CheckpointFile {
   /// The size of the file.
   std::uint64_t size() const { return file_->size(); }
 
+  /// Whether somebody wrote to the file since it was opened, as its times say.
+  bool has_changed() const { return file_->has_changed(); }
+
   /// The values of a floating-point tensor, dense and in the order of its dimensions, however it was
   /// saved. A part of what the file has may be asked for: `entry` with another offset or shape.
   /// Safe to call from several threads.

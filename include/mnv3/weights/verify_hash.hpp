@@ -79,11 +79,15 @@ struct VerifiedFile {
 
 /// Opens a weights file and, on request, compares the digits in its name. What it is, if it is no
 /// weights file, is said before any hash is calculated.
-inline VerifiedFile open_verified(const std::filesystem::path& path, bool verifies_hash) {
+///
+/// A file whose hash is somebody's promise is held in memory, unless `holds` is false: then whoever
+/// reads it asks at the end whether it has changed.
+inline VerifiedFile open_verified(const std::filesystem::path& path, bool verifies_hash,
+                                  bool holds = true) {
   std::unique_ptr<InputFile> file = name_file_in_errors("read", path, [&] {
     auto opened = std::make_unique<InputFile>(path);
     // Nobody can change what is in our memory.
-    if (verifies_hash && published_as(path.string()) != nullptr) opened->hold(limits::held_bytes);
+    if (holds && verifies_hash && published_as(path.string()) != nullptr) opened->hold(limits::held_bytes);
     return opened;
   });
   const InputFile& same = *file;

@@ -2,6 +2,7 @@
 #include <mnv3/weights/checkpoint_file.hpp>
 
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -10,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -151,6 +153,20 @@ TEST_CASE("of a file no more is read than the values that are asked for") {
   entry.offset = 4;
   CHECK(contains(files::error_of([&] { file.values<float>(entry); }),
                  "mnv3: cannot read memory: tensor 'a' reaches beyond the end of its storage"));
+}
+
+TEST_CASE("a file says whether somebody wrote to it since it was opened") {
+  const files::TemporaryFolder folder;
+  const std::string bytes = safetensors_of({{"a", "F32", {1}, "1234"}});
+  files::write(folder / "a.safetensors", bytes);
+  const CheckpointFile file(folder / "a.safetensors");
+  CHECK(!file.has_changed());
+  file.values<float>(file.entries()[0]);
+  CHECK(!file.has_changed());
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the clock of the times ticks
+  files::write(folder / "a.safetensors", bytes);
+  CHECK(file.has_changed());
+  CHECK(!in_memory(bytes).has_changed());
 }
 
 TEST_CASE("integers and booleans are no weights") {
