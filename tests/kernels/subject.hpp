@@ -29,6 +29,12 @@ using mnv3::Isa;
 using mnv3::engine::Extent;
 using Floats = std::vector<float>;
 
+/// A random number with mean 0 and deviation 1, the same on every machine: standard libraries do not
+/// agree on what their normal distribution draws.
+inline double draw(std::mt19937& random) {
+  return std::sqrt(3.0) * 0x1p-31 * static_cast<double>(static_cast<std::int32_t>(random()));
+}
+
 /// A batch of pictures.
 struct Pictures {
   /// The last two have gaps: two more columns, or every second pixel of one row more.
@@ -51,11 +57,11 @@ struct Pictures {
         static_cast<std::size_t>((n - 1) * stride + (c - 1) * channel_stride +
                                  (e.height - 1) * row_stride + (e.width - 1) * column_stride + 1),
         std::numeric_limits<float>::quiet_NaN());
-    std::normal_distribution<float> normal;
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t k = 0; k < c; ++k)
         for (std::int64_t y = 0; y < e.height; ++y)
-          for (std::int64_t x = 0; x < e.width; ++x) data[at(i, k, y, x)] = normal(random);
+          for (std::int64_t x = 0; x < e.width; ++x)
+            data[at(i, k, y, x)] = static_cast<float>(draw(random));
   }
 
   /// Where a pixel is in `data`.
@@ -78,8 +84,9 @@ struct Pictures {
 };
 
 /// A thread for each task.
-inline mnv3::engine::Threads std_threads(std::int64_t count) {
-  return {.count = count, .run = [](std::int64_t tasks, const mnv3::engine::Task& task) {
+inline mnv3::Threads std_threads(std::int64_t count) {
+  return {.count = count,
+          .run = [](const void*, std::int64_t tasks, const mnv3::engine::Task& task) {
             std::vector<std::jthread> threads;
             for (std::int64_t t = 1; t < tasks; ++t) threads.emplace_back([&task, t] { task(t); });
             task(0);
@@ -89,18 +96,17 @@ inline mnv3::engine::Threads std_threads(std::int64_t count) {
 /// Random weights for all layers of a network, of a size at which values keep theirs.
 inline std::vector<reference::Product> draw_products(const mnv3::Definition& net) {
   std::mt19937 random(1);
-  const auto draw = [&](int count, double deviation) {
-    std::normal_distribution<double> normal(0, deviation);
-    std::vector<double> values(static_cast<std::size_t>(count));
-    for (double& value : values) value = normal(random);
-    return values;
+  const auto values = [&](int count, double deviation) {
+    std::vector<double> drawn(static_cast<std::size_t>(count));
+    for (double& value : drawn) value = deviation * draw(random);
+    return drawn;
   };
   std::vector<reference::Product> products;
   const auto add = [&](int out, int depth) {
-    auto weight = draw(out * depth, std::sqrt(2.0 / depth));
-    auto start = draw(out, 0.3);
-    auto scale = draw(out, 1.0);
-    auto shift = draw(out, 0.3);
+    auto weight = values(out * depth, std::sqrt(2.0 / depth));
+    auto start = values(out, 0.3);
+    auto scale = values(out, 1.0);
+    auto shift = values(out, 0.3);
     products.push_back({std::move(weight), std::move(start), std::move(scale), std::move(shift)});
   };
   mnv3::for_each_layer(net, [&](const mnv3::Layer& layer) {
@@ -196,11 +202,11 @@ class TypedSubject final : public Subject {
         std_threads(threads),
         [&](std::int64_t i) {
           return mnv3::engine::Picture{.data = pictures.data.data() + i * pictures.stride,
-                                        .channel_stride = pictures.channel_stride,
-                                        .row_stride = pictures.row_stride,
-                                        .column_stride = pictures.column_stride,
-                                        .mean = mean_.empty() ? nullptr : mean_.data(),
-                                        .std = std_.empty() ? nullptr : std_.data()};
+                                       .channel_stride = pictures.channel_stride,
+                                       .row_stride = pictures.row_stride,
+                                       .column_stride = pictures.column_stride,
+                                       .mean = mean_.empty() ? nullptr : mean_.data(),
+                                       .std = std_.empty() ? nullptr : std_.data()};
         },
         [&](std::int64_t i) {
           std::array<mnv3::engine::Output, Layout::taps.size()> views;
