@@ -56,38 +56,43 @@ MNV3_INLINE void add_products(typename V::Register (&sums)[Rows][Columns], const
   }
 }
 
-/// Whether registers `V` multiply by one lane of another: `V::lanes` factors that follow each other
-/// are then one load.
+/// Whether registers `V` multiply by one lane of another: the `V::lanes` factors of a pixel that
+/// follow each other are then loaded at once.
 template <class V, class F>
 inline constexpr bool multiplies_by_lane =
     std::is_same_v<F, float>&& requires(typename V::Register r) {
   V::template multiply_add_by_lane<0>(r, r, r);
 };
 
-/// The same as `add_products` with `V::lanes` factors, one after the other.
+/// The products with the factor that is in lane `Lane` of the pixels' inputs.
+template <class V, int Lane, int Rows, int Columns>
+MNV3_INLINE void add_products_of_lane(typename V::Register (&sums)[Rows][Columns],
+                                      const typename V::Register (&inputs)[Rows],
+                                      const float* weights, int factors) {
+#pragma GCC unroll 8
+  for (int c = 0; c < Columns; ++c) {
+    const auto w = V::load(weights + Lane * block_lanes + weight_offset<V>(c, factors));
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r)
+      sums[r][c] = V::template multiply_add_by_lane<Lane>(inputs[r], w, sums[r][c]);
+  }
+}
+
+/// Adds the products with `V::lanes` factors, from the first to the last.
 template <class V, int Rows, int Columns, int Step>
 MNV3_INLINE void add_products_by_lane(typename V::Register (&sums)[Rows][Columns],
                                       const float* input, const float* weights, int factors) {
-  typename V::Register x[Rows];
+  typename V::Register inputs[Rows];
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) x[r] = V::load(input + r * Step);
-  const auto add = [&]<int Lane>() MNV3_INLINE_LAMBDA {
-#pragma GCC unroll 8
-    for (int c = 0; c < Columns; ++c) {
-      const auto w = V::load(weights + Lane * block_lanes + weight_offset<V>(c, factors));
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r)
-        sums[r][c] = V::template multiply_add_by_lane<Lane>(x[r], w, sums[r][c]);
-    }
-  };
+  for (int r = 0; r < Rows; ++r) inputs[r] = V::load(input + r * Step);
   [&]<int... Lane>(std::integer_sequence<int, Lane...>) MNV3_INLINE_LAMBDA {
-    (add.template operator()<Lane>(), ...);
+    (add_products_of_lane<V, Lane>(sums, inputs, weights, factors), ...);
   }
   (std::make_integer_sequence<int, V::lanes>{});
 }
 
-/// The same for the first `count` factors, which come in segments, contiguous for the first pixel.
-/// With each one it fetches a line of what is `ahead`, if that is not null.
+/// Adds the products with the first `count` factors, which come in segments, contiguous for the
+/// first pixel. With each one it fetches a line of what is `ahead`, if that is not null.
 template <class V, int Rows, int Columns, int Step, int Segment, bool Fetches, class SegmentAt,
           class F>
 MNV3_INLINE void accumulate(typename V::Register (&sums)[Rows][Columns], SegmentAt segment_at,
@@ -98,7 +103,6 @@ MNV3_INLINE void accumulate(typename V::Register (&sums)[Rows][Columns], Segment
     MNV3_OPAQUE(input);
     int k = 0;
     if constexpr (multiplies_by_lane<V, F>)
-#pragma GCC unroll 1
       for (; k + V::lanes <= Segment; k += V::lanes, weights += V::lanes * block_lanes) {
         if constexpr (Fetches)
 #pragma GCC unroll 4
@@ -191,7 +195,7 @@ template <class V, int Rows, int Columns, int Step, int Segment, FinishSet Set, 
 /// Registers of output channels in a tile of `Rows` pixels. For one pixel there are more: a sum
 /// waits for itself, and the others keep the processor busy meanwhile.
 template <int Rows>
-inline constexpr int columns_of = Rows == 1 && Tiles::columns < 4 ? 4 : Tiles::columns;
+inline constexpr int columns_of = Rows == 1 ? Tiles::columns_of_one : Tiles::columns;
 
 /// `Rows` pixels x the lanes [lane, end).
 template <int Rows, int Step, int Segment, FinishSet Set, class SegmentAt, class Out>

@@ -19,7 +19,7 @@ struct NeonLanes4 {
   MNV3_INLINE static Register multiply_add(Register a, Register b, Register c) {
     return vfmaq_f32(c, a, b);
   }
-  /// The same with one lane of `a` in the place of all.
+  /// The same with one lane of `a` for all.
   template <int Lane>
   MNV3_INLINE static Register multiply_add_by_lane(Register a, Register b, Register c) {
     return vfmaq_laneq_f32(c, b, a, Lane);
