@@ -59,34 +59,28 @@ MNV3_INLINE void add_products(typename V::Register (&sums)[Rows][Columns], const
 /// Whether registers `V` multiply by one lane of another: the `V::lanes` factors of a pixel that
 /// follow each other are then loaded at once.
 template <class V, class F>
-inline constexpr bool multiplies_by_lane =
-    std::is_same_v<F, float>&& requires(typename V::Register r) {
-  V::template multiply_add_by_lane<0>(r, r, r);
+inline constexpr bool multiplies_by_lane = requires(const F* from, typename V::Register sum) {
+  V::template multiply_add_by_lane<0>(V::load(from), V::load(from), sum);
 };
 
-/// The products with the factor that is in lane `Lane` of the pixels' inputs.
-template <class V, int Lane, int Rows, int Columns>
-MNV3_INLINE void add_products_of_lane(typename V::Register (&sums)[Rows][Columns],
-                                      const typename V::Register (&inputs)[Rows],
-                                      const float* weights, int factors) {
-#pragma GCC unroll 8
-  for (int c = 0; c < Columns; ++c) {
-    const auto w = V::load(weights + Lane * block_lanes + weight_offset<V>(c, factors));
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r)
-      sums[r][c] = V::template multiply_add_by_lane<Lane>(inputs[r], w, sums[r][c]);
-  }
-}
-
 /// Adds the products with `V::lanes` factors, from the first to the last.
-template <class V, int Rows, int Columns, int Step>
-MNV3_INLINE void add_products_by_lane(typename V::Register (&sums)[Rows][Columns],
-                                      const float* input, const float* weights, int factors) {
-  typename V::Register inputs[Rows];
+template <class V, int Rows, int Columns, int Step, class F>
+MNV3_INLINE void add_products_by_lane(typename V::Register (&sums)[Rows][Columns], const F* input,
+                                      const F* weights, int factors) {
+  decltype(V::load(input)) inputs[Rows];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) inputs[r] = V::load(input + r * Step);
+  const auto add = [&]<int Lane>(std::integral_constant<int, Lane>) MNV3_INLINE_LAMBDA {
+#pragma GCC unroll 8
+    for (int c = 0; c < Columns; ++c) {
+      const auto w = V::load(weights + Lane * block_lanes + weight_offset<V>(c, factors));
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r)
+        sums[r][c] = V::template multiply_add_by_lane<Lane>(inputs[r], w, sums[r][c]);
+    }
+  };
   [&]<int... Lane>(std::integer_sequence<int, Lane...>) MNV3_INLINE_LAMBDA {
-    (add_products_of_lane<V, Lane>(sums, inputs, weights, factors), ...);
+    (add(std::integral_constant<int, Lane>{}), ...);
   }
   (std::make_integer_sequence<int, V::lanes>{});
 }

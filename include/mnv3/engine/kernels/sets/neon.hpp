@@ -21,19 +21,7 @@ using Half = NeonLanes4;
 using Stored = float;
 using Factor = float;
 
-/// What fits into the registers.
-struct Tiles {
-  /// Pixels in the largest register tile: 6 x 4 sums, 6 inputs, 2 weights of the 32 registers.
-  static constexpr int rows = 6;
-  /// The next smaller tile, for what is left over.
-  static constexpr int smaller(int rows) { return rows == 6 ? 4 : rows / 2; }
-  /// Registers of `Wide` along the output channels.
-  static constexpr int columns = 4;
-  /// The same for a tile of one pixel.
-  static constexpr int columns_of_one = 8;
-  /// Output columns of a depthwise tile.
-  static constexpr int depthwise_columns = 14;
-};
+using Tiles = NeonTiles;
 
 }  // namespace mnv3::engine::MNV3_SET
 #include <mnv3/engine/kernels/per_set/all.hpp>
