@@ -87,15 +87,15 @@ struct without_logits<Arch, taps<Last>, taps<Kept...>> {
 /// changes nothing. Copies of it share them, since nothing can write them; moving copies.
 ///
 /// float32 on the CPU runs on our own kernels, for the best instruction set of the machine or the
-/// one that the environment variable `MNV3_ISA` names ("avx512", "avx2", "portable"). Other dtypes
-/// and devices, and networks with group norm, run on LibTorch's operators. Batch norm, frozen or
-/// not, is folded.
+/// one that the environment variable `MNV3_ISA` names ("avx512", "avx2", "neon", "portable"). Other
+/// dtypes and devices, and networks with group norm, run on LibTorch's operators. Batch norm,
+/// frozen or not, is folded.
 ///
 /// With `Precision::bfloat16` a float32 network on the CPU keeps taking and giving float32, but
-/// weights and activations are bfloat16 inside, for CPUs with AVX512-BF16: half the memory, and on
-/// a Zen 4 in one thread 1.4 to 1.7 times as fast. Sums, batch norm, the stem, pooling, gates, and
-/// depthwise convolutions with their weights and mostly their inputs are float32. Subnormal numbers
-/// count as 0.
+/// weights and activations are bfloat16 inside, for CPUs with AVX512-BF16 or ARM's BF16: half the
+/// memory, and on a Zen 4 in one thread 1.4 to 1.7 times as fast. Sums, batch norm, the stem,
+/// pooling, gates, and depthwise convolutions with their weights and mostly their inputs are
+/// float32. Subnormal numbers count as 0.
 ///
 /// Its relative L2 error, by the module in float64, with random weights and fitting statistics:
 /// Large's logits 2.7e-2, Small's 1.6e-2, the outputs of RVM's encoder 4e-3, 9e-3, 2.1e-2 and

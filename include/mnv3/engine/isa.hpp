@@ -31,12 +31,20 @@
 #define MNV3_CPU_HAS(feature) false
 #endif
 
+/// Whether this ARM has the instructions for bfloat16.
+#if MNV3_ENGINE_ARM && defined(__linux__)
+#include <sys/auxv.h>
+#define MNV3_ARM_HAS_BF16 ((getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0)
+#else
+#define MNV3_ARM_HAS_BF16 false
+#endif
+
 /// The instruction sets, the slowest first: the name, whether this machine has what the kernels
 /// need, and whether it has, besides, what those for bfloat16 need, if there are any. This is the
 /// only list of them; kernels/sets/ has a file for each.
 #define MNV3_ISAS(ISA)                                                          \
   ISA(portable, true, false)                                                    \
-  ISA(neon, MNV3_ENGINE_ARM == 1, false)                                        \
+  ISA(neon, MNV3_ENGINE_ARM == 1, MNV3_ARM_HAS_BF16)                            \
   ISA(avx2, MNV3_CPU_HAS("avx2") && MNV3_CPU_HAS("fma"), false)                 \
   ISA(avx512,                                                                   \
       MNV3_CPU_HAS("avx2") && MNV3_CPU_HAS("fma") && MNV3_CPU_HAS("avx512f") && \
@@ -74,7 +82,7 @@ constexpr std::string_view name_of(Isa isa) {
 /// What a network on our kernels calculates with.
 enum class Precision {
   same,      ///< What the network has.
-  bfloat16,  ///< See `deploy`. Needs AVX512-BF16.
+  bfloat16,  ///< See `deploy`. Needs AVX512-BF16, or BF16 of ARM.
 };
 
 /// Whether this machine and this build can run the kernels of `isa`.
@@ -137,7 +145,8 @@ inline Isa selected_isa(Precision precision) {
   const std::optional<std::string> forced = engine::forced_isa();
   if (const std::optional<Isa> best = engine::best_isa(precision, forced)) return *best;
   throw std::invalid_argument(
-      "mnv3: Precision::bfloat16 needs a CPU with AVX512-BF16, but the instruction set here is " +
+      "mnv3: Precision::bfloat16 needs a CPU with ARM's BF16 or AVX512-BF16, "
+      "but the instruction set here is " +
       std::string(name_of(selected_isa())) + (forced ? ", as MNV3_ISA says" : "") +
       "; deploy without it where is_available(Precision::bfloat16) is false");
 }

@@ -9,6 +9,8 @@
 #include <mnv3/engine/kernels/sets/avx2.hpp>
 #include <mnv3/engine/kernels/sets/avx512.hpp>
 #include <mnv3/engine/kernels/sets/avx512_bf16.hpp>
+#include <mnv3/engine/kernels/sets/neon.hpp>
+#include <mnv3/engine/kernels/sets/neon_bf16.hpp>
 #include <mnv3/engine/kernels/sets/portable.hpp>
 
 // The kernels, compiled once for each instruction set, whatever flags the program is built with.

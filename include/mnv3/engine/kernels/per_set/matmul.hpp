@@ -56,8 +56,37 @@ MNV3_INLINE void add_products(typename V::Register (&sums)[Rows][Columns], const
   }
 }
 
-/// The same for the first `count` factors, which come in segments, contiguous for the first pixel.
-/// With each one it fetches a line of what is `ahead`, if that is not null.
+/// Whether registers `V` multiply by one lane of another: the `V::lanes` factors of a pixel that
+/// follow each other are then loaded at once.
+template <class V, class F>
+inline constexpr bool multiplies_by_lane = requires(const F* from, typename V::Register sum) {
+  V::template multiply_add_by_lane<0>(V::load(from), V::load(from), sum);
+};
+
+/// Adds the products with `V::lanes` factors, from the first to the last.
+template <class V, int Rows, int Columns, int Step, class F>
+MNV3_INLINE void add_products_by_lane(typename V::Register (&sums)[Rows][Columns], const F* input,
+                                      const F* weights, int factors) {
+  decltype(V::load(input)) inputs[Rows];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) inputs[r] = V::load(input + r * Step);
+  const auto add = [&]<int Lane>(std::integral_constant<int, Lane>) MNV3_INLINE_LAMBDA {
+#pragma GCC unroll 8
+    for (int c = 0; c < Columns; ++c) {
+      const auto w = V::load(weights + Lane * block_lanes + weight_offset<V>(c, factors));
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r)
+        sums[r][c] = V::template multiply_add_by_lane<Lane>(inputs[r], w, sums[r][c]);
+    }
+  };
+  [&]<int... Lane>(std::integer_sequence<int, Lane...>) MNV3_INLINE_LAMBDA {
+    (add(std::integral_constant<int, Lane>{}), ...);
+  }
+  (std::make_integer_sequence<int, V::lanes>{});
+}
+
+/// Adds the products with the first `count` factors, which come in segments, contiguous for the
+/// first pixel. With each one it fetches a line of what is `ahead`, if that is not null.
 template <class V, int Rows, int Columns, int Step, int Segment, bool Fetches, class SegmentAt,
           class F>
 MNV3_INLINE void accumulate(typename V::Register (&sums)[Rows][Columns], SegmentAt segment_at,
@@ -66,8 +95,17 @@ MNV3_INLINE void accumulate(typename V::Register (&sums)[Rows][Columns], Segment
   for (; (s + 1) * Segment <= count; ++s) {
     const F* input = segment_at(s);
     MNV3_OPAQUE(input);
+    int k = 0;
+    if constexpr (multiplies_by_lane<V, F>)
+      for (; k + V::lanes <= Segment; k += V::lanes, weights += V::lanes * block_lanes) {
+        if constexpr (Fetches)
 #pragma GCC unroll 4
-    for (int k = 0; k < Segment; ++k, weights += block_lanes) {
+          for (int l = 0; l < V::lanes; ++l)
+            __builtin_prefetch(ahead + (s * Segment + k + l) * block_lanes, 0, 2);
+        add_products_by_lane<V, Rows, Columns, Step>(sums, input + k, weights, factors);
+      }
+#pragma GCC unroll 4
+    for (; k < Segment; ++k, weights += block_lanes) {
       if constexpr (Step < Segment) MNV3_OPAQUE(input);  // pixels share inputs: too many to keep
       if constexpr (Fetches) __builtin_prefetch(ahead + (s * Segment + k) * block_lanes, 0, 2);
       add_products<V, Rows, Columns, Step>(sums, input + k, weights, factors);
@@ -76,8 +114,12 @@ MNV3_INLINE void accumulate(typename V::Register (&sums)[Rows][Columns], Segment
   const int rest = count - s * Segment;
   if (rest == 0) return;
   const F* input = segment_at(s);
+  int k = 0;
+  if constexpr (multiplies_by_lane<V, F>)
+    for (; k + V::lanes <= rest; k += V::lanes, weights += V::lanes * block_lanes)
+      add_products_by_lane<V, Rows, Columns, Step>(sums, input + k, weights, factors);
 #pragma GCC unroll 2
-  for (int k = 0; k < rest; ++k, weights += block_lanes)
+  for (; k < rest; ++k, weights += block_lanes)
     add_products<V, Rows, Columns, Step>(sums, input + k, weights, factors);
 }
 
@@ -147,7 +189,7 @@ template <class V, int Rows, int Columns, int Step, int Segment, FinishSet Set, 
 /// Registers of output channels in a tile of `Rows` pixels. For one pixel there are more: a sum
 /// waits for itself, and the others keep the processor busy meanwhile.
 template <int Rows>
-inline constexpr int columns_of = Rows == 1 && Tiles::columns < 4 ? 4 : Tiles::columns;
+inline constexpr int columns_of = Rows == 1 ? Tiles::columns_of_one : Tiles::columns;
 
 /// `Rows` pixels x the lanes [lane, end).
 template <int Rows, int Step, int Segment, FinishSet Set, class SegmentAt, class Out>

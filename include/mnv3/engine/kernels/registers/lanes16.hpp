@@ -54,6 +54,8 @@ struct Avx512Tiles {
   }
   /// Registers of `Wide` along the output channels.
   static constexpr int columns = 2;
+  /// The same for a tile of one pixel.
+  static constexpr int columns_of_one = 4;
   /// Output columns of a depthwise tile.
   static constexpr int depthwise_columns = 14;
 };

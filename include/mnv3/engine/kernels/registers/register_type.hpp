@@ -4,7 +4,8 @@
 namespace mnv3::engine {
 
 /// What the kernels ask of a type of registers: `V::lanes` floats in each `V::Register`. Statements,
-/// not types, since attributes of vector types get lost in template arguments.
+/// not types, since attributes of vector types get lost in template arguments. Besides, it may have
+/// `multiply_add_by_lane<Lane>`, which takes one lane of its first argument for all.
 template <class V>
 concept register_type = requires(typename V::Register r, const float* from, float* to, float x) {
   requires V::lanes == 4 || V::lanes == 8 || V::lanes == 16;
@@ -24,7 +25,8 @@ concept register_type = requires(typename V::Register r, const float* from, floa
 
 /// What the kernels ask of the tiles that a set of instructions keeps in its registers.
 template <class T>
-concept tile_sizes = T::rows >= 2 && T::columns >= 1 && T::depthwise_columns >= 1 &&
+concept tile_sizes = T::rows >= 2 && T::columns >= 1 &&
+                     T::columns_of_one >= T::columns&& T::depthwise_columns >= 1 &&
                      T::smaller(T::rows) < T::rows&& T::smaller(2) == 1;
 
 }  // namespace mnv3::engine

@@ -29,6 +29,8 @@ struct Tiles {
   static constexpr int smaller(int rows) { return rows == 6 ? 4 : rows / 2; }
   /// Registers of `Wide` along the output channels.
   static constexpr int columns = 2;
+  /// The same for a tile of one pixel.
+  static constexpr int columns_of_one = 4;
   /// Output columns of a depthwise tile.
   static constexpr int depthwise_columns = 7;
 };
