@@ -61,7 +61,8 @@ def install_with_meson(work):
 def pkg_config_files(prefix):
     """The folder that has them. They must not know this machine's folders but LibTorch's."""
     files = sorted(prefix.rglob("*.pc"))
-    names = ["mnv3-config.pc", "mnv3-distributed.pc", "mnv3-hub.pc", "mnv3-vision.pc", "mnv3.pc"]
+    names = ["mnv3-config.pc", "mnv3-distributed.pc", "mnv3-engine.pc", "mnv3-hub.pc",
+             "mnv3-pictures.pc", "mnv3-vision.pc", "mnv3.pc"]
     if [file.name for file in files] != names:
         sys.exit(f"installed pkg-config files: {files}")
     for file in files:
@@ -89,6 +90,11 @@ def build_with_pkg_config(arguments, prefix, work):
     compiler = [arguments.compiler, "-std=c++20"]
     run(*compiler, HERE / "config_only.cpp", "-o", work / "config_only", *config)
     run(work / "config_only")
+    pictures = flags(folder, "--cflags", "--libs", "mnv3-pictures")
+    if any("torch" in flag or "fmt" in flag for flag in pictures):
+        sys.exit(f"mnv3-pictures needs LibTorch or fmt: {pictures}")
+    run(*compiler, HERE / "engine.cpp", "-o", work / "engine", *pictures)
+    run(work / "engine")
     return compiler, folder
 
 
@@ -113,6 +119,11 @@ def main():
         build_with_cmake(arguments, source, work, f"-DCMAKE_PREFIX_PATH={prefix}")
         if arguments.kind == "hub":
             run(work / "build" / "without_torch", cwd=work)
+    elif arguments.kind == "engine":
+        prefix = install(arguments, work)
+        build_with_cmake(arguments, source, work, f"-DCMAKE_PREFIX_PATH={prefix}")
+        shutil.rmtree(work / "build")
+        build_with_cmake(arguments, source, work, f"-DMNV3_SOURCE={ROOT}")
     elif arguments.kind == "add_subdirectory":
         build_with_cmake(arguments, source, work, f"-DMNV3_SOURCE={ROOT}")
     elif arguments.kind == "pkg_config":
@@ -133,7 +144,8 @@ def main():
         _, folder = build_with_pkg_config(arguments, install_with_meson(work), work)
         # The other programs are built with what CMake installs: the same flags must come of both.
         _, other = build_with_pkg_config(arguments, install(arguments, work), work)
-        for name in ("mnv3", "mnv3-distributed", "mnv3-vision", "mnv3-hub"):
+        for name in ("mnv3", "mnv3-distributed", "mnv3-engine", "mnv3-pictures", "mnv3-vision",
+                     "mnv3-hub"):
             ours, theirs = ({word for word in flags(place, "--cflags", "--libs", name)
                              if not word.startswith(("-I" + str(work), "-D"))}
                             for place in (folder, other))

@@ -183,6 +183,15 @@ TEST_CASE("bits do not depend on threads, on the place in the batch, or on the l
     CHECK(all_same(tiny()(Threads::of(pool, count), batch), expected));
     CHECK(all_same(tiny()(mnv3::openmp_threads(static_cast<int>(count)), batch), expected));
   }
+  // A pool that does other work while it waits: a call within a call, of more pictures.
+  const auto nesting = [&](std::int64_t tasks, const mnv3::engine::Task& task) {
+    task(0);
+    CHECK(all_same(tiny()(batch), expected));
+    for (std::int64_t t = 1; t < tasks; ++t) task(t);
+  };
+  const auto first = tiny()(PictureView::nchw(nchw.data(), 1, 3, h, w));
+  CHECK(
+      all_same(tiny()(Threads::of(nesting, 2), PictureView::nchw(nchw.data(), 1, 3, h, w)), first));
   for (std::int64_t i = 0; i < n; ++i) {
     const auto alone = tiny()(PictureView::nchw(nchw.data() + i * 3 * h * w, 1, 3, h, w));
     for (std::size_t k = 0; k < alone.size(); ++k) {
@@ -281,8 +290,9 @@ TEST_CASE("a network of one channel that normalises takes grey frames in [0, 1]"
   const auto bytes = draw_bytes(18 * 18);
   std::vector<float> floats;
   for (const std::uint8_t byte : bytes) floats.push_back(static_cast<float>(byte) / 255.0F);
-  CHECK(same(engine(Frame::grey(bytes.data(), 18, 18)).values(),
-             engine(PictureView::nchw(floats.data(), 1, 1, 18, 18)).values()));
+  const auto of_frame = engine(Frame::grey(bytes.data(), 18, 18));
+  const auto of_floats = engine(PictureView::nchw(floats.data(), 1, 1, 18, 18));
+  CHECK(same(of_frame.values(), of_floats.values()));
   CHECK(refusal_of([&] { engine(Frame::bgr(bytes.data(), 6, 6)); }) ==
         "mnv3: this network sees one channel and takes Frame::grey, but was given one of colours");
 }
@@ -322,6 +332,16 @@ TEST_CASE("what an engine cannot take is refused, with what it takes") {
   CHECK(refusal_of([&] {
           tiny()(PictureView::nchw(floats.data(), 1, 3, std::int64_t{1} << 31, 1 << 30));
         }).find("2^60 bytes") != std::string::npos);
+  // 2^44 outputs of 2^22 floats: their number would be 0 in 64 bits.
+  std::vector<float> nothing;
+  const mnv3::Engine<TinyArch, mnv3::taps<mnv3::after<0>>> wide =
+      mnv3::Engine<TinyArch, mnv3::taps<mnv3::after<0>>>::load(std::span(file<TinyArch>()));
+  PictureView endless = PictureView::nchw(floats.data(), 1, 3, 1024, 1024);
+  endless.batch = std::int64_t{1} << 45;
+  CHECK(refusal_of([&] { wide(endless, nothing); }).find("2^60 bytes") != std::string::npos);
+  CHECK(refusal_of([&] { static_cast<void>(wide(endless)); }).find("2^60") != std::string::npos);
+  CHECK(refusal_of([] { static_cast<void>(Tiny::output_size(4, 8, 8)); }) ==
+        "mnv3: there are 4 outputs, from 0 on, but output 4 was asked for");
   const std::vector<Frame> none;
   CHECK(tiny()(none)[3].values().empty());
 
@@ -341,7 +361,12 @@ TEST_CASE("copies share the weights, and what the compiler knows is right") {
   static_assert(Tiny::strides == std::array{2, 2, 4, 0});
   static_assert(Tiny::feature_indices == std::array{1, 2, 4, -1});
   static_assert(Tiny::output_size(0, 33, 29, 2) == 2 * 8 * 17 * 15);
-  static_assert(std::is_copy_constructible_v<Tiny> && std::is_nothrow_move_constructible_v<Tiny>);
+  static_assert(std::is_copy_constructible_v<Tiny>);
+  // What would be gone takes no output.
+  static_assert(!std::is_constructible_v<mnv3::OutputView, std::vector<float>> &&
+                !std::is_constructible_v<mnv3::OutputView, std::array<float, 4>> &&
+                !std::is_constructible_v<mnv3::OutputView, const std::vector<float>&> &&
+                std::is_constructible_v<mnv3::OutputView, std::span<float>>);
   const Tiny copy = tiny();
   const auto bytes = draw_bytes(3 * 16 * 16);
   CHECK(all_same(copy(Frame::rgb(bytes.data(), 16, 16)), tiny()(Frame::rgb(bytes.data(), 16, 16))));

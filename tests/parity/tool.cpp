@@ -133,7 +133,7 @@ void run_deployed(const Network& network, std::istream& arguments) {
     for (std::size_t i = 0; i < taken.size(); ++i)
       results.emplace_back(fmt::format("{} output {}", label, i), taken[i]);
   };
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : all_isas) {
     if (!is_available(isa)) continue;
     setenv("MNV3_ISA", std::string(name_of(isa)).c_str(), 1);
     add(name_of(isa), network.deployed);

@@ -84,14 +84,14 @@ namespace mnv3 {
 // What the table no longer tells where the blocks are modules of their own.
 #define MNV3_BLOCK_RULES(RULE)                                                                     \
   RULE(blocks_known,                                                                               \
-       "costs, names, `expansion<I>` and `deploy` need blocks that the table describes, but this " \
-       "architecture has a `block` of its own")
+       "costs, names, `expansion<I>`, `deploy` and `Engine` need blocks that the table describes, " \
+       "but this architecture has a `block` of its own")
 
 // What is not known before the network is made.
 #define MNV3_CLASS_RULES(RULE)                                                                     \
   RULE(classes_known,                                                                              \
-       "costs, names and `deploy` from a file need the number of classes in the type: give "       \
-       "`num_classes`, or deploy a network that has been made and loaded")
+       "costs, names, `Engine` and `deploy` from a file need the number of classes in the type: "  \
+       "give `num_classes`, or deploy a network that has been made and loaded")
 
 // What a network can be asked for, to freeze or to replace it.
 #define MNV3_PART_RULES(RULE)                                                                      \
@@ -104,8 +104,8 @@ namespace mnv3 {
 // What our own kernels cannot run.
 #define MNV3_KERNEL_RULES(RULE)                                                                    \
   RULE(kernels_run_norm,                                                                           \
-       "our kernels, and so `Precision::bfloat16` and `arena_bytes`, have no group norm: deploy "  \
-       "without them, on LibTorch's operators")
+       "our kernels, and so `Engine`, `Precision::bfloat16` and `arena_bytes`, have no group "     \
+       "norm: deploy without them, on LibTorch's operators")
 
 // Where the same weights would give other numbers than in the network that they were trained in.
 #define MNV3_CHECKPOINT_RULES(RULE)                                                                \

@@ -91,16 +91,8 @@ struct without_logits<Arch, taps<Last>, taps<Kept...>> {
 /// dtypes and devices, and networks with group norm, run on LibTorch's operators. Batch norm,
 /// frozen or not, is folded.
 ///
-/// With `Precision::bfloat16` a float32 network on the CPU keeps taking and giving float32, but
-/// weights and activations are bfloat16 inside, for CPUs with AVX512-BF16 or ARM's BF16: half the
-/// memory, and on a Zen 4 in one thread 1.4 to 1.7 times as fast. Sums, batch norm, the stem,
-/// pooling, gates, and depthwise convolutions with their weights and mostly their inputs are
-/// float32. Subnormal numbers count as 0.
-///
-/// Its relative L2 error, by the module in float64, with random weights and fitting statistics:
-/// Large's logits 2.7e-2, Small's 1.6e-2, the outputs of RVM's encoder 4e-3, 9e-3, 2.1e-2 and
-/// 8.2e-2; with torchvision's weights at most 8.1e-2 in any feature of Small on photographs.
-/// LibTorch's own bfloat16 (`net->to(torch::kBFloat16)`) is off by 1.9 to 4 times as much.
+/// With `Precision::bfloat16` a float32 network on the CPU keeps taking and giving float32; see
+/// `Precision`.
 template <class Arch, class Taps = taps<>, Precision precision = Precision::same>
 class Deployed {
   using Network = MobileNetV3<Arch, Taps>;
@@ -343,8 +335,11 @@ requires(std::convertible_to<const Source&, std::filesystem::path> ||
          std::convertible_to<const Source&, std::span<const std::byte>> ||
          std::same_as<Source, PublishedWeights>)
     Deployed<Arch, Taps, precision> deploy(const Source& source, const LoadOptions& options = {}) {
+  if constexpr (deployment::has_dynamic_classes<Arch, Taps>)
+    static_assert(verify_classes_known<Arch, Taps>());
   const auto deployed = [&](weights::VerifiedFile file) -> Deployed<Arch, Taps, precision> {
-    if constexpr (deployment::is_deployable<Arch, Taps, precision>())
+    if constexpr (deployment::is_deployable<Arch, Taps, precision>() &&
+                  !deployment::has_dynamic_classes<Arch, Taps>)
       return {engine::FileSource::open<Arch, Taps>(std::move(file), options), torch::kFloat,
               torch::kCPU};
     else

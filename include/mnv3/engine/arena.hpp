@@ -54,20 +54,34 @@ inline AlignedFloats*& arena_of_this_thread() {
   return arena;
 }
 
-/// Room for `count` floats, valid until this thread asks again.
-inline float* use_arena(std::int64_t count) {
-  AlignedFloats*& arena = arena_of_this_thread();
-  const auto release = [] { delete std::exchange(arena_of_this_thread(), nullptr); };
-  struct AtThreadEnd {
-    decltype(release) run;
-    ~AtThreadEnd() { run(); }
-  };
-  thread_local const AtThreadEnd at_thread_end{release};
-  if (!arena || arena->size() < count) {
-    release();  // first: never both
-    arena = new AlignedFloats(count);
+/// Room for one call, which the thread keeps for the next one. A call within a call, from a pool
+/// that does other work while it waits, gets room of its own.
+class ArenaLease {
+ public:
+  explicit ArenaLease(std::int64_t count) : arena_(std::exchange(arena_of_this_thread(), nullptr)) {
+    struct AtThreadEnd {
+      ~AtThreadEnd() { delete std::exchange(arena_of_this_thread(), nullptr); }
+    };
+    thread_local const AtThreadEnd at_thread_end;
+    static_cast<void>(at_thread_end);
+    if (!arena_ || arena_->size() < count) {
+      arena_.reset();  // first: never both
+      arena_ = std::make_unique<AlignedFloats>(count);
+    }
   }
-  return arena->data();
-}
+  ArenaLease(const ArenaLease&) = delete;
+  ArenaLease& operator=(const ArenaLease&) = delete;
+  ~ArenaLease() {
+    AlignedFloats*& kept = arena_of_this_thread();
+    if (kept && kept->size() >= arena_->size()) return;
+    delete kept;
+    kept = arena_.release();
+  }
+
+  float* data() { return arena_->data(); }
+
+ private:
+  std::unique_ptr<AlignedFloats> arena_;
+};
 
 }  // namespace mnv3::engine

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -65,7 +65,7 @@ concept engine_input = std::same_as<T, Frame> || std::same_as<T, PictureView> ||
 /// any number of threads may call one object at once.
 ///
 /// It runs on the best instruction set of the machine or the one that the environment variable
-/// `MNV3_ISA` names; see `Deployed`, which runs on this, for the precision and its errors.
+/// `MNV3_ISA` names ("avx512", "avx2", "neon", "portable"). See `Precision` for bfloat16.
 ///
 /// Results are the same bits whatever the number of threads, the place in the batch and the memory's
 /// layout, and on all instruction sets with fused multiply-adds (avx2, avx512, neon); `portable` and
@@ -94,15 +94,22 @@ class Engine {
   /// One output comes back as it is, several as an array, which destructures.
   using Result = std::conditional_t<count == 1, FeatureMap, std::array<FeatureMap, count>>;
 
-  /// A network straight from a weights file: what `load` takes.
+  /// A network straight from a weights file: a state dict that `torch.save` wrote, safetensors, and
+  /// whatever else `CheckpointFile` reads. Families, prefixes and wrappers are found, as by
+  /// `mnv3::load`.
   ///
-  /// @param preset  How frames are normalised where the architecture does not say it itself.
-  /// Errors  As `load`; WeightsError where `options` allows missing or mismatched weights, since
-  ///         there are no others. std::invalid_argument as `selected_isa`.
+  /// @param preset  How frames are normalised where the architecture does not say it itself; those of
+  ///                one channel by the means of its three values.
+  /// Errors  LoadError, a WeightsError, if names or shapes do not fit, with all of them. WeightsError
+  ///         if the file cannot be read, if somebody writes to it meanwhile, or where `options`
+  ///         allows missing or mismatched weights, since there are no others.
+  ///         std::invalid_argument as `selected_isa`.
   static Engine load(const std::filesystem::path& path, const LoadOptions& options = {},
                      const ImageClassification& preset = {}) {
+    engine::FileSource::check_options(options);
     // Not held in memory while it is read: a second copy of all weights.
-    return from(weights::open_verified(path, options.verify_hash, /*holds=*/false), options, preset);
+    return from(weights::open_verified(path, options.verify_hash, /*holds=*/false), options,
+                preset);
   }
   /// The same from memory, of which no copy is made. Errors call it "memory".
   static Engine load(std::span<const std::byte> bytes, const LoadOptions& options = {},
@@ -112,6 +119,7 @@ class Engine {
   /// The same of published weights, from where Python keeps them: frames are normalised as their
   /// publisher does.
   static Engine load(const PublishedWeights& published, const LoadOptions& options = {}) {
+    engine::FileSource::check_options(options);
     return load(weights::locate(published, net, options), options, published.preset);
   }
 
@@ -129,30 +137,36 @@ class Engine {
     for (const double std : input.std) std_.push_back(static_cast<float>(std));
     // In float, step by step as torchvision's ToTensor and Normalize: the same bits.
     for (int c = 0; c < input_channels; ++c) {
-      const auto of_preset = static_cast<std::size_t>(c) % preset.mean.size();
       const auto at = static_cast<std::size_t>(c);
+      const auto of_preset = [&](const std::array<double, 3>& values) {
+        return input_channels == 3 ? values[at % 3] : (values[0] + values[1] + values[2]) / 3;
+      };
       const float mean =
-          input.normalized_inside() ? mean_[at] : static_cast<float>(preset.mean[of_preset]);
+          input.normalized_inside() ? mean_[at] : static_cast<float>(of_preset(preset.mean));
       const float std =
-          input.normalized_inside() ? std_[at] : static_cast<float>(preset.std[of_preset]);
+          input.normalized_inside() ? std_[at] : static_cast<float>(of_preset(preset.std));
       for (int byte = 0; byte < 256; ++byte)
         levels_.push_back((static_cast<float>(byte) / 255.0F - mean) / std);
     }
   }
 
+  Engine(const Engine&) = default;  // and no moving: there is no empty network
+  Engine& operator=(const Engine&) = default;
+  ~Engine() = default;
+
   /// Runs the network on a frame, a range of frames of one size or a batch of floats, and writes what
   /// is tapped to `outputs`, one for each tap in their order: arrays, vectors or spans of float (see
   /// `OutputView`).
   ///
-  /// Each thread that calls keeps one block of memory for all networks that it runs (`arena_bytes`);
-  /// nothing else is allocated.
+  /// Each thread that calls keeps one block of memory for all networks that it runs (`arena_bytes`)
+  /// and, for each type of network, its last plan of less than a kilobyte; nothing else is allocated.
   ///
   /// Shapes  Outputs: (N, C, H, W), or (N, C) for `pooled`, `embedding` and `logits`; see
   ///         `output_size`.
   /// Units   Frames: bytes, as they come. Floats: what `Settings::input` says.
   /// Errors  std::invalid_argument if the input has no pixels, another number of channels, rows that
   ///         overlap or frames of several sizes, if an output has another size than it must, or if
-  ///         the sizes are beyond all memory.
+  ///         the sizes are beyond all memory; std::bad_alloc if the memory cannot be had.
   template <engine::engine_input In, class... Outs>
   requires(sizeof...(Outs) == count && (std::constructible_from<OutputView, Outs&&> && ...)) void
   operator()(const In& input, Outs&&... outputs) const {
@@ -187,8 +201,15 @@ class Engine {
   }
 
   /// Floats of output `i` for pictures of this size.
+  ///
+  /// Errors  std::invalid_argument, or no constant expression, if there is no such output, or as
+  ///         `arena_bytes`.
   static constexpr std::int64_t output_size(std::size_t i, std::int64_t height, std::int64_t width,
                                             std::int64_t batch = 1) {
+    if (i >= count)
+      refuse({"there are ", std::to_string(count), " outputs, from 0 on, but output ",
+              std::to_string(i), " was asked for"});
+    check({height, width}, batch, 1);
     return batch * channels[i] * engine::output_extents<Layout>({height, width})[i].pixels();
   }
 
@@ -241,7 +262,7 @@ class Engine {
     throw std::invalid_argument(what);
   }
 
-  static void check(const Extent& extent, std::int64_t batch, std::int64_t threads) {
+  static constexpr void check(const Extent& extent, std::int64_t batch, std::int64_t threads) {
     if (extent.height < 1 || extent.width < 1 || batch < 0)
       refuse({"the engine takes pictures of at least one pixel, but was given ",
               std::to_string(batch), " of ", std::to_string(extent.height), " x ",
@@ -249,9 +270,13 @@ class Engine {
     if (threads < 1)
       refuse({"the engine divides work among at least one thread, but was given ",
               std::to_string(threads)});
-    if (!engine::has_plan<Layout>(static_cast<double>(extent.height),
-                                  static_cast<double>(extent.width), static_cast<double>(threads),
-                                  std::max(static_cast<double>(batch), 1.0)))
+    // In double, which no size overflows; an output has no more pixels than the picture.
+    const double pictures = std::max(static_cast<double>(batch), 1.0);
+    const double height = static_cast<double>(extent.height);
+    const double width = static_cast<double>(extent.width);
+    const double most = static_cast<double>(*std::ranges::max_element(channels));
+    if (!engine::has_plan<Layout>(height, width, static_cast<double>(threads), pictures) ||
+        pictures * most * height * width * sizeof(float) >= 0x1p60)
       engine::throw_no_plan(extent, threads, batch);
   }
 
@@ -267,6 +292,7 @@ class Engine {
                   "floats, by a PictureView");
     const std::span<const Frame> frames(input);
     const Size size = size_of(frames);
+    check(size.extent, size.batch, threads.count);
     for (const Frame& frame : frames) check(frame, size.extent);
     run(threads, size, outputs, [&](std::int64_t i) {
       const Frame& frame = frames[static_cast<std::size_t>(i)];
@@ -288,7 +314,7 @@ class Engine {
     if (input_channels == 1 && frame.format != PixelFormat::grey)
       refuse({"this network sees one channel and takes Frame::grey, but was given one of colours"});
     const std::int64_t least = frame.width * engine::layout_of(frame.format).bytes;
-    if (frame.row_bytes != 0 && std::abs(frame.row_bytes) < least)
+    if (frame.row_bytes != 0 && frame.row_bytes > -least && frame.row_bytes < least)
       refuse({"the rows of this frame have ", std::to_string(least),
               " bytes, but were given as only ", std::to_string(frame.row_bytes), " apart"});
   }
@@ -325,12 +351,9 @@ class Engine {
                 " floats, but was given room for ", std::to_string(outputs[i].size)});
     }
     if (batch == 0) return;
+    engine::ArenaLease arena(engine::planned_floats<Layout>(extent, threads.count, batch));
     engine::run_batch<Arch, Taps, Stored>(
-        isa_,
-        {.weights = weights_->data(),
-         .size = batch,
-         .extent = extent,
-         .arena = engine::use_arena(engine::arena_floats_of<Layout>(extent, threads.count, batch))},
+        isa_, {.weights = weights_->data(), .size = batch, .extent = extent, .arena = arena.data()},
         threads, picture_at, [&](std::int64_t picture) {
           std::array<engine::Output, count> views;
           for (std::size_t i = 0; i < count; ++i)
@@ -357,8 +380,12 @@ requires(!engine::is_runnable<Arch, Taps>()) class Engine<Arch, Taps, precision>
   static constexpr auto feature_indices = OutputsOf<Arch, Taps, false>::feature_indices;
   using Result = std::conditional_t<count == 1, FeatureMap, std::array<FeatureMap, count>>;
 
-  template <class... Anything>
-  static Engine load(const Anything&...);
+  explicit Engine(const engine::tensor_source auto&, const ImageClassification& = {});
+  static Engine load(const std::filesystem::path&, const LoadOptions& = {},
+                     const ImageClassification& = {});
+  static Engine load(std::span<const std::byte>, const LoadOptions& = {},
+                     const ImageClassification& = {});
+  static Engine load(const PublishedWeights&, const LoadOptions& = {});
   template <class... Anything>
   Result operator()(const Anything&...) const;
   static constexpr std::int64_t output_size(std::size_t, std::int64_t, std::int64_t,
@@ -369,6 +396,8 @@ requires(!engine::is_runnable<Arch, Taps>()) class Engine<Arch, Taps, precision>
                                             std::int64_t = 1) {
     return 0;
   }
+  static constexpr std::int64_t weight_bytes() { return 0; }
+  Isa isa() const;
 };
 
 }  // namespace mnv3

@@ -25,14 +25,19 @@ namespace mnv3::engine {
 /// The tensors that a network with these taps needs, as they are in a weights file.
 class FileSource {
  public:
-  /// Errors  As `load`; WeightsError if `options` allows what would leave tensors without values.
-  template <class Arch, class Taps>
-  static FileSource open(weights::VerifiedFile file, const LoadOptions& options) {
+  /// Errors  WeightsError if `options` allows what would leave tensors without values.
+  static void check_options(const LoadOptions& options) {
     if (options.allow_missing || options.allow_mismatched || options.adapt_classes)
       throw WeightsError(
           "mnv3: a network straight from a file takes no allow_missing, no allow_mismatched and no "
-          "adapt_classes: there is no network whose values could stay; load into a MobileNetV3 and "
-          "deploy that");
+          "adapt_classes, since there is no network whose values could stay: leave them out, or, "
+          "with LibTorch, load into a MobileNetV3 and deploy that");
+  }
+
+  /// Errors  As `plan_load`; WeightsError if `options` allows what would leave tensors without values.
+  template <class Arch, class Taps>
+  static FileSource open(weights::VerifiedFile file, const LoadOptions& options) {
+    check_options(options);
     weights::LoadTarget target{.net = definition_of<Arch>,
                                .own = definition_of<Arch>.settings.names};
     for (const Key& key : keys<Arch, Taps>)

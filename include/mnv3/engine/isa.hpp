@@ -81,8 +81,17 @@ constexpr std::string_view name_of(Isa isa) {
 
 /// What a network on our kernels calculates with.
 enum class Precision {
-  same,      ///< What the network has.
-  bfloat16,  ///< See `deploy`. Needs AVX512-BF16, or BF16 of ARM.
+  same,  ///< What the network has.
+  /// Weights and activations are bfloat16 inside; pictures and outputs stay float32. Half the memory,
+  /// and on a Zen 4 in one thread 1.4 to 1.7 times as fast. Sums, batch norm, the stem, pooling,
+  /// gates, and depthwise convolutions with their weights and mostly their inputs are float32.
+  /// Subnormal numbers count as 0. Needs a CPU with AVX512-BF16 or ARM's BF16.
+  ///
+  /// Its relative L2 error, by the network in float64, with random weights and fitting statistics:
+  /// Large's logits 2.7e-2, Small's 1.6e-2, the outputs of RVM's encoder 4e-3, 9e-3, 2.1e-2 and
+  /// 8.2e-2; with torchvision's weights at most 8.1e-2 in any feature of Small on photographs.
+  /// LibTorch's own bfloat16 (`net->to(torch::kBFloat16)`) is off by 1.9 to 4 times as much.
+  bfloat16,
 };
 
 /// Whether this machine and this build can run the kernels of `isa`.

@@ -12,9 +12,11 @@
 
 namespace mnv3 {
 
-/// OpenMP's threads, as many as it would use itself if `count` is 0. One where the code that includes
-/// this is compiled without OpenMP, and within a parallel region.
-inline Threads openmp_threads([[maybe_unused]] int count = 0) {
+/// OpenMP's threads, as many as it would use itself if `count` is below 1. One where the code that
+/// includes this is compiled without OpenMP (-fopenmp), and within a parallel region.
+///
+/// Static: other code of the same program may be compiled the other way.
+[[maybe_unused]] static Threads openmp_threads([[maybe_unused]] int count = 0) {
 #ifdef _OPENMP
   if (omp_in_parallel()) return {};
   return {.count = std::max(count > 0 ? count : omp_get_max_threads(), 1),

@@ -12,7 +12,8 @@
 namespace mnv3 {
 
 /// Where an output is written: all of it, dense. Arrays, vectors and spans of float become one by
-/// themselves, for (N, C, H, W) or (N, C); see `channels_last` for (N, H, W, C).
+/// themselves, for (N, C, H, W) or (N, C); see `channels_last` for (N, H, W, C). What would be gone
+/// after the call does not.
 struct OutputView {
   float* data = nullptr;
   std::size_t size = 0;
@@ -23,8 +24,9 @@ struct OutputView {
       : data(to), size(count), is_channels_last(channels_last) {}
   template <class Range>
   requires(std::ranges::contiguous_range<Range>&& std::ranges::sized_range<Range>&&
-               std::is_same_v<std::remove_reference_t<std::ranges::range_reference_t<Range>>,
-                              float>)
+               std::ranges::borrowed_range<Range>&&
+                   std::is_same_v<std::remove_reference_t<std::ranges::range_reference_t<Range>>,
+                                  float>)
       OutputView(Range&& floats)  // NOLINT(google-explicit-constructor): it is how a call reads
       : OutputView(std::ranges::data(floats), std::ranges::size(floats)) {}
 };
@@ -50,8 +52,9 @@ class FeatureMap {
   FeatureMap(std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w)
       : batch(n), channels(c), height(h), width(w), floats_(n * c * h * w) {}
 
-  std::span<float> values() { return {floats_.data(), size()}; }
-  std::span<const float> values() const { return {floats_.data(), size()}; }
+  std::span<float> values() & { return {floats_.data(), size()}; }
+  std::span<const float> values() const& { return {floats_.data(), size()}; }
+  void values() const&& = delete;  // they would be gone
 
  private:
   std::size_t size() const { return static_cast<std::size_t>(floats_.size()); }

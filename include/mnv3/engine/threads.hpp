@@ -22,9 +22,6 @@ class Task {
   void (*call_)(const void*, std::int64_t);
 };
 
-/// Multiplications from which a product of one pixel is worth asking other threads.
-inline constexpr std::int64_t parallel_from = 1 << 17;
-
 }  // namespace engine
 
 /// Who does the work: `run(context, n, task)` calls task(0) ... task(n - 1), perhaps at the same
@@ -41,12 +38,13 @@ struct Threads {
   template <class Pool>
   requires std::invocable<const Pool&, std::int64_t, const engine::Task&>
   static Threads of(const Pool& pool, std::int64_t count) {
-    return {
-        .count = count,
-        .run = [](const void* context, std::int64_t tasks,
-                  const engine::Task& task) { (*static_cast<const Pool*>(context))(tasks, task); },
-        .context = &pool};
+    return {.count = count,
+            .run = [](const void* of, std::int64_t tasks,
+                      const engine::Task& task) { (*static_cast<const Pool*>(of))(tasks, task); },
+            .context = &pool};
   }
+  template <class Pool>
+  static Threads of(const Pool&& pool, std::int64_t count) = delete;  // it would be gone
 
   template <class Function>
   void operator()(std::int64_t tasks, const Function& function) const {

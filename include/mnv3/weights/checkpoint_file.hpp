@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -83,7 +84,7 @@ class CheckpointFile {
            std::same_as<T, double>) std::vector<T> values(const TensorEntry& entry)
   const {
     return named([&] {
-      return weights::real_values<T>({*file_, checkpoint_}, checkpoint_, entry);
+      return weights::real_values<T>({*file_, checkpoint_, summed_.get()}, checkpoint_, entry);
     });
   }
 
@@ -117,6 +118,7 @@ class CheckpointFile {
   void open(std::unique_ptr<const weights::InputFile> file) {
     file_ = std::move(file);
     checkpoint_ = weights::read_checkpoint(*file_);
+    summed_ = std::make_unique<std::atomic<bool>[]>(checkpoint_.storages.size());
   }
 
   /// Views can make any amount of memory out of a small file.
@@ -143,6 +145,9 @@ class CheckpointFile {
   std::filesystem::path path_;
   std::unique_ptr<const weights::InputFile> file_;
   weights::Checkpoint checkpoint_;
+  /// For each storage, whether its check sum was right when `values` read a part of it: tensors that
+  /// share one are read one by one, and it only once as a whole.
+  std::unique_ptr<std::atomic<bool>[]> summed_;
 };
 
 }  // namespace mnv3

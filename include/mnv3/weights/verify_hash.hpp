@@ -87,7 +87,8 @@ inline VerifiedFile open_verified(const std::filesystem::path& path, bool verifi
   std::unique_ptr<InputFile> file = name_file_in_errors("read", path, [&] {
     auto opened = std::make_unique<InputFile>(path);
     // Nobody can change what is in our memory.
-    if (holds && verifies_hash && published_as(path.string()) != nullptr) opened->hold(limits::held_bytes);
+    if (holds && verifies_hash && published_as(path.string()) != nullptr)
+      opened->hold(limits::held_bytes);
     return opened;
   });
   const InputFile& same = *file;

@@ -87,6 +87,25 @@ TEST_CASE("a deployed network is a copy, shared by threads, and comes from a fil
   }
   CHECK(support::same(fast(x)[0], expected[0]));
   CHECK(support::same(from_file(x)[1], expected[1]));
+  // The engine without LibTorch gives the same bits.
+  const auto engine = mnv3::Engine<SmallArch, taps<after<3>>>::load(path);
+  const auto one = mnv3::deploy<SmallArch, taps<after<3>>>(path);
+  for (const auto format : {torch::MemoryFormat::Contiguous, torch::MemoryFormat::ChannelsLast}) {
+    const torch::Tensor seen = torch::randn({2, 3, 47, 33}).contiguous(format);
+    const mnv3::FeatureMap map = engine(mnv3::PictureView{.data = seen.data_ptr<float>(),
+                                                          .batch = 2,
+                                                          .channels = 3,
+                                                          .height = 47,
+                                                          .width = 33,
+                                                          .batch_stride = seen.stride(0),
+                                                          .channel_stride = seen.stride(1),
+                                                          .row_stride = seen.stride(2),
+                                                          .column_stride = seen.stride(3)});
+    const torch::Tensor of_engine =
+        torch::tensor(at::ArrayRef<float>(map.values().data(), map.values().size()))
+            .view({2, map.channels, map.height, map.width});
+    CHECK(support::same(one(seen).contiguous(), of_engine));
+  }
   CHECK_THROWS_WITH_AS((mnv3::deploy<SmallArch, taps<after<3>>>(path, {.allow_missing = true})),
                        doctest::Contains("allow_missing"), mnv3::WeightsError);
 

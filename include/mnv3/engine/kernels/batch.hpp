@@ -32,9 +32,9 @@ struct Batch {
 };
 
 /// The memory of a network for such pictures and tasks, counted again only where a thread's last
-/// call had others.
+/// call had others. By value: a call within a call may have others.
 template <class Layout>
-const typename Layout::Memory& planned(const Extent& picture, std::int64_t tasks) {
+typename Layout::Memory planned(const Extent& picture, std::int64_t tasks) {
   struct Plan {
     Extent picture{};
     std::int64_t tasks = 0;
@@ -47,18 +47,27 @@ const typename Layout::Memory& planned(const Extent& picture, std::int64_t tasks
   return plan.memory;
 }
 
+/// As `arena_floats_of`, for sizes that have a plan.
+template <class Layout>
+std::int64_t planned_floats(const Extent& picture, std::int64_t threads, std::int64_t batch) {
+  std::int64_t pictures = planned<Layout>(picture, threads).size;
+  if (pictures_apart(threads, batch) > 0)
+    pictures = std::max(pictures, threads * planned<Layout>(picture, 1).size);
+  return pictures +
+         classifier_memory_of<typename Layout::Stored>(Layout::net, Layout::reach, batch).size;
+}
+
 /// Runs a batch. `picture_at(i)` gives the `Picture` i, `outputs_at(i)` the array of what its taps
 /// write; pooled, embedding and logits write rows one after the other, from those of picture 0 on.
-/// `Stored` is what activations are kept as, which the weights are packed for; bfloat16 has an
-/// instruction set of its own, whatever `isa`.
+/// `Stored` is what activations are kept as, which the weights are packed for.
 template <architecture Arch, class Taps, class Stored = float, class PictureAt, class OutputsAt>
 void run_batch(Isa isa, const Batch& batch, const Threads& threads, PictureAt picture_at,
                OutputsAt outputs_at) {
   using Layout = NetworkLayout<Arch, Taps, Stored>;
   using Memory = typename Layout::Memory;
   const std::int64_t apart = pictures_apart(threads.count, batch.size);
-  const Memory& whole = planned<Layout>(batch.extent, threads.count);
-  const Memory& alone = planned<Layout>(batch.extent, 1);
+  const Memory whole = planned<Layout>(batch.extent, threads.count);
+  const Memory alone = planned<Layout>(batch.extent, 1);
   const ClassifierMemory classifier =
       classifier_memory_of<Stored>(Layout::net, Layout::reach, batch.size);
   float* const arena = batch.arena;

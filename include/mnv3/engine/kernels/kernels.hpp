@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include <mnv3/config/arch.hpp>
@@ -23,7 +26,9 @@
 namespace mnv3::engine {
 
 /// Calls `use.operator()<Network>()` with the kernels of an instruction set for activations that
-/// are kept as `Stored`. Does nothing where these are not compiled; `is_available` is false then.
+/// are kept as `Stored`.
+///
+/// Errors  std::logic_error if none are compiled for it: `is_available` is false then.
 template <architecture Arch, class Taps, class Stored, class Use>
 void with_kernels(Isa isa, const Use& use) {
   const auto with = [&]<std::size_t I>() {
@@ -36,8 +41,13 @@ void with_kernels(Isa isa, const Use& use) {
       return false;
     }
   };
-  [&]<std::size_t... I>(std::index_sequence<I...>) { (with.template operator()<I>() || ...); }
+  const bool found = [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return (with.template operator()<I>() || ...);
+  }
   (std::make_index_sequence<all_isas.size()>{});
+  if (!found)
+    throw std::logic_error("mnv3: no kernels of this precision are compiled for " +
+                           std::string(name_of(isa)));
 }
 
 }  // namespace mnv3::engine

@@ -8,6 +8,9 @@
 
 namespace mnv3::engine {
 
+/// Multiplications from which a product of one pixel is worth asking other threads.
+inline constexpr std::int64_t parallel_from = 1 << 17;
+
 /// The first of `count` things that belongs to task `task` of `tasks`.
 constexpr std::int64_t part(std::int64_t count, std::int64_t task, std::int64_t tasks) {
   return count * task / tasks;

@@ -55,13 +55,13 @@ class InputFile {
     return begin <= size_ && size <= size_ - begin;
   }
 
-  /// Whether somebody wrote to the file since it was opened, as its times say. What is in memory
-  /// has not changed.
+  /// Whether somebody wrote to the file since it was opened, as its size and time say. A file that
+  /// was replaced or renamed meanwhile has not changed, nor has what is in memory.
   bool has_changed() const {
     if (memory_ != nullptr) return false;
     struct stat info {};
     return ::fstat(file_.get(), &info) != 0 || static_cast<std::uint64_t>(info.st_size) != size_ ||
-           info.st_ctim.tv_sec != changed_.tv_sec || info.st_ctim.tv_nsec != changed_.tv_nsec;
+           info.st_mtim.tv_sec != written_.tv_sec || info.st_mtim.tv_nsec != written_.tv_nsec;
   }
 
   /// Copies exactly `size` bytes from there. Safe to call from several threads.
@@ -115,7 +115,7 @@ class InputFile {
     if (!S_ISREG(info.st_mode)) throw WeightsError("it is not a regular file");
     file_ = std::move(file);
     size_ = static_cast<std::uint64_t>(info.st_size);
-    changed_ = info.st_ctim;
+    written_ = info.st_mtim;
   }
 
   void read_from_disk(std::uint64_t begin, void* to, std::size_t size) const {
@@ -135,7 +135,7 @@ class InputFile {
   std::unique_ptr<std::byte[]> held_;
   const std::byte* memory_ = nullptr;
   std::uint64_t size_ = 0;
-  timespec changed_{};
+  timespec written_{};
   mutable std::atomic<std::uint64_t> bytes_read_{0};
 };
 

@@ -9,8 +9,7 @@
 
 namespace mnv3::weights {
 
-/// Runs `action`. Its WeightsErrors then name the file, and have one line: what LibTorch adds below
-/// is for its developers.
+/// Runs `action`. Its WeightsErrors then name the file, and have one line.
 template <class Action>
 auto name_file_in_errors(std::string_view verb, const std::filesystem::path& path, Action action) {
   try {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -27,8 +28,11 @@ namespace mnv3::weights {
 /// Errors  WeightsError, without the file's name.
 class TensorValues {
  public:
-  TensorValues(const InputFile& file, const Checkpoint& checkpoint)
-      : file_(file), checkpoint_(checkpoint) {}
+  /// @param summed  For each storage, whether the check sum of all of it was right: then a part of it
+  ///                is read alone. Null: each copy sums it.
+  TensorValues(const InputFile& file, const Checkpoint& checkpoint,
+               std::atomic<bool>* summed = nullptr)
+      : file_(file), checkpoint_(checkpoint), summed_(summed) {}
 
   /// How many bytes the tensor spans in its storage, from its first to its last.
   std::size_t span_bytes(const TensorEntry& entry) const {
@@ -62,8 +66,12 @@ class TensorValues {
       for (const Part& part : parts) file_.read(storage.begin + part.offset(), part.to, part.size);
     else if (storage.record->is_deflated)
       for (const Part& part : parts) unpack(storage, part);
+    else if (summed_ && summed_[parts[0].entry->storage])
+      for (const Part& part : parts)
+        file_.read(data_of(file_, *storage.record) + part.offset(), part.to, part.size);
     else
       copy_stored(*storage.record, parts);
+    if (summed_) summed_[parts[0].entry->storage] = true;
     for (const Part& part : parts)
       if (part.entry->dtype == Dtype::boolean)  // which is 0 or 1, whatever is in the file
         std::transform(part.to, part.to + part.size, part.to,
@@ -124,6 +132,7 @@ class TensorValues {
 
   const InputFile& file_;
   const Checkpoint& checkpoint_;
+  std::atomic<bool>* summed_;
 };
 
 }  // namespace mnv3::weights

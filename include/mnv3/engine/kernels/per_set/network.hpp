@@ -215,7 +215,8 @@ class Network {
                 });
   }
 
-  /// Means, two small products, gates. Few numbers: one thread is faster than asking others.
+  /// Means, two small products, gates. Where there are few numbers, one thread is faster than asking
+  /// others.
   template <int Feature>
   static void squeeze(const Job& job, const Extent& out, const Threads& parallel) {
     constexpr InvertedResidualConfig row = row_of(net, Feature);
