@@ -49,8 +49,8 @@ struct Avx512Tiles {
   /// Pixels in the largest register tile: 14 x 2 sums, 2 weights, 1 input of the 32 registers.
   static constexpr int rows = 14;
   /// The next smaller tile, for what is left over.
-  static constexpr int smaller(int rows) {
-    return rows == 14 ? 8 : rows == 8 ? 7 : rows == 7 ? 4 : rows / 2;
+  static constexpr int smaller(int tile) {
+    return tile == 14 ? 8 : tile == 8 ? 7 : tile == 7 ? 4 : tile / 2;
   }
   /// Registers of `Wide` along the output channels.
   static constexpr int columns = 2;

@@ -49,7 +49,7 @@ struct NeonTiles {
   /// Pixels in the largest register tile: 6 x 4 sums, 6 inputs, 2 weights of the 32 registers.
   static constexpr int rows = 6;
   /// The next smaller tile, for what is left over.
-  static constexpr int smaller(int rows) { return rows == 6 ? 4 : rows / 2; }
+  static constexpr int smaller(int tile) { return tile == 6 ? 4 : tile / 2; }
   /// Registers of `Wide` along the output channels.
   static constexpr int columns = 4;
   /// The same for a tile of one pixel.

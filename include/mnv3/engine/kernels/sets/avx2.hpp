@@ -26,7 +26,7 @@ struct Tiles {
   /// Pixels in the largest register tile: 6 x 2 sums, 2 weights, 1 input of the 16 registers.
   static constexpr int rows = 6;
   /// The next smaller tile, for what is left over.
-  static constexpr int smaller(int rows) { return rows == 6 ? 4 : rows / 2; }
+  static constexpr int smaller(int tile) { return tile == 6 ? 4 : tile / 2; }
   /// Registers of `Wide` along the output channels.
   static constexpr int columns = 2;
   /// The same for a tile of one pixel.

@@ -11,6 +11,11 @@
 #include <mnv3/engine/kernels/target.hpp>
 
 #if MNV3_ENGINE_ARM
+#ifdef __clang__
+MNV3_BEGIN_TARGET("bf16")
+#else
+MNV3_BEGIN_TARGET("+bf16")
+#endif
 MNV3_BEGIN_UNSCHEDULED
 #define MNV3_SET neon_bf16
 namespace mnv3::engine::MNV3_SET {
@@ -32,7 +37,7 @@ struct Wide : NeonLanes4 {
   }
   MNV3_INLINE static void store(Stored* p, Register x) {
     uint16x4_t halves;
-    asm(".arch_extension bf16\n\tbfcvtn %0.4h, %1.4s" : "=w"(halves) : "w"(x));
+    asm("bfcvtn %0.4h, %1.4s" : "=w"(halves) : "w"(x));
     std::memcpy(static_cast<void*>(p), &halves, sizeof(halves));
   }
   MNV3_INLINE static Factors load(const Factor* p) {
@@ -44,14 +49,12 @@ struct Wide : NeonLanes4 {
     return vdupq_n_u32(std::bit_cast<std::uint32_t>(x));
   }
   MNV3_INLINE static Register multiply_add(Factors a, Factors b, Register c) {
-    asm(".arch_extension bf16\n\tbfdot %0.4s, %1.8h, %2.8h" : "+w"(c) : "w"(a), "w"(b));
+    asm("bfdot %0.4s, %1.8h, %2.8h" : "+w"(c) : "w"(a), "w"(b));
     return c;
   }
   template <int Lane>
   MNV3_INLINE static Register multiply_add_by_lane(Factors a, Factors b, Register c) {
-    asm(".arch_extension bf16\n\tbfdot %0.4s, %1.8h, %2.2h[%3]"
-        : "+w"(c)
-        : "w"(b), "w"(a), "i"(Lane));
+    asm("bfdot %0.4s, %1.8h, %2.2h[%3]" : "+w"(c) : "w"(b), "w"(a), "i"(Lane));
     return c;
   }
 };
@@ -63,6 +66,7 @@ using Tiles = NeonTiles;
 #include <mnv3/engine/kernels/per_set/all.hpp>
 #undef MNV3_SET
 MNV3_END_UNSCHEDULED
+MNV3_END_TARGET
 
 namespace mnv3::engine {
 template <>

@@ -24,7 +24,7 @@ struct Tiles {
   /// Pixels in the largest register tile: 2 x 4 sums, 4 weights, 1 input of 16 registers.
   static constexpr int rows = 2;
   /// The next smaller tile, for what is left over.
-  static constexpr int smaller(int rows) { return rows / 2; }
+  static constexpr int smaller(int tile) { return tile / 2; }
   /// Registers of `Wide` along the output channels.
   static constexpr int columns = 4;
   /// The same for a tile of one pixel.
