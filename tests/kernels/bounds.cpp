@@ -9,9 +9,11 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #ifdef __SANITIZE_ADDRESS__
@@ -115,6 +117,9 @@ Case draw_case(std::mt19937& random) {
           .channels_last = draw(0, 1) == 1};
 }
 
+/// The largest error of each network on each instruction set, of what is allowed there.
+std::map<std::pair<std::string, std::string>, double> worst;
+
 /// One case for every instruction set; the number of wrong outputs.
 int check(const kernels::Subject& subject, const Case& given, std::mt19937& random) {
   const auto& [extent, batch, threads, layout, channels_last] = given;
@@ -131,6 +136,8 @@ int check(const kernels::Subject& subject, const Case& given, std::mt19937& rand
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const double error = error_of(outputs[i], expected[i]);
       const double allowed = tolerance(subject, subject.taps()[i]);
+      double& most = worst[{subject.name(), std::string(name_of(isa))}];
+      most = std::max(most, error / allowed);
       if (error <= allowed) continue;
       std::printf("FAILED %s: output %zu is off by %.1e of its largest value, allowed is %.1e\n",
                   current.c_str(), i, error, allowed);
@@ -159,6 +166,9 @@ int main(int count, char** arguments) {
   for (const auto& subject : subjects) wrong += check(*subject, unaligned_channels, random);
   for (int i = 0; i < draws; ++i)
     for (const auto& subject : subjects) wrong += check(*subject, draw_case(random), random);
+  for (const auto& [of, error] : worst)
+    std::printf("%-32s %-9s at most %.3f of what rounding explains\n", of.first.c_str(),
+                of.second.c_str(), error);
   std::printf("seed %u, %d draws of %zu networks for each instruction set, %d wrong outputs\n",
               seed, draws, subjects.size(), wrong);
   return wrong != 0;
