@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "doctest_torch.hpp"
 
-#include <mnv3/vision/top_k.hpp>
+#include <mnv3/vision/tensor_top_k.hpp>
 
 #include <cmath>
 
