@@ -690,7 +690,7 @@ class Classify(Vision):
                     label = subprocess.run([LABEL, size, f"{size}.pth", "in.png", "labels.txt"],
                                            capture_output=True, text=True, cwd=TOOL.folder)
                     shown = [f"{line[:9]} {line.split('  ')[-1]}" for line in lines]
-                    self.check(shown == [f"{line[:9]} {line[11:]}"
+                    self.check(shown == [f"{line[:9]} {line[10:]}"
                                          for line in label.stdout.splitlines()],
                                f"{label.stdout}{label.stderr}")
                 with Image.open(TOOL.folder / "taps.png") as taps:

@@ -566,6 +566,8 @@ TEST_CASE("a network runs in other precisions") {
   support::settled(net);
   const torch::Tensor x = torch::randn({2, 3, 64, 64});
   const torch::Tensor expected = net->forward(x);
+  // What LibTorch's own operators round depends on the processor: more than 0.1 with AVX2 alone.
+  constexpr double of_bfloat16 = 0.2;
   SUBCASE("double") {
     net->to(torch::kDouble);
     const torch::Tensor output = net->forward(x.to(torch::kDouble));
@@ -576,14 +578,14 @@ TEST_CASE("a network runs in other precisions") {
     net->to(torch::kBFloat16);
     const torch::Tensor output = net->forward(x.to(torch::kBFloat16));
     CHECK(support::has_type(output, torch::kBFloat16));
-    CHECK(support::close(output, expected, 0.1));
+    CHECK(support::close(output, expected, of_bfloat16));
   }
   SUBCASE("bfloat16 with channels last") {
     net->to(torch::kBFloat16);
     const torch::Tensor output =
         net->forward(x.to(torch::kBFloat16).contiguous(torch::MemoryFormat::ChannelsLast));
     CHECK(support::has_type(output, torch::kBFloat16));
-    CHECK(support::close(output, expected, 0.1));
+    CHECK(support::close(output, expected, of_bfloat16));
   }
   SUBCASE("float16, or LibTorch says which of its operators has none") {
     net->to(torch::kHalf);
