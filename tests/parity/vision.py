@@ -689,7 +689,7 @@ class Classify(Vision):
                 if LABEL is not None:  # the example without LibTorch
                     label = subprocess.run([LABEL, size, f"{size}.pth", "in.png", "labels.txt"],
                                            capture_output=True, text=True, cwd=TOOL.folder)
-                    shown = [f"{line[:9]} {line.split('  ')[-1]}" for line in lines]
+                    shown = [f"{line[:9]} {line.split('  ')[-1].strip()}" for line in lines]
                     self.check(shown == [f"{line[:9]} {line[10:]}"
                                          for line in label.stdout.splitlines()],
                                f"{label.stdout}{label.stderr}")
