@@ -32,8 +32,7 @@
 #include <mnv3/engine/kernels/network_layout.hpp>
 #include <mnv3/engine/verify.hpp>
 #include <mnv3/nn/mobilenet_v3.hpp>
-#include <mnv3/weights/checkpoint_file.hpp>
-#include <mnv3/weights/published_file.hpp>
+#include <mnv3/weights/options.hpp>
 #include <mnv3/weights/state_dict.hpp>
 
 namespace mnv3 {
@@ -337,21 +336,12 @@ requires(std::convertible_to<const Source&, std::filesystem::path> ||
     Deployed<Arch, Taps, precision> deploy(const Source& source, const LoadOptions& options = {}) {
   if constexpr (deployment::has_dynamic_classes<Arch, Taps>)
     static_assert(verify_classes_known<Arch, Taps>());
-  const auto deployed = [&](weights::VerifiedFile file) -> Deployed<Arch, Taps, precision> {
-    if constexpr (deployment::is_deployable<Arch, Taps, precision>() &&
-                  !deployment::has_dynamic_classes<Arch, Taps>)
-      return {engine::FileSource::open<Arch, Taps>(std::move(file), options), torch::kFloat,
-              torch::kCPU};
-    else
-      return {NamedTensors{}, torch::kFloat, torch::kCPU};
-  };
-  if constexpr (std::convertible_to<const Source&, std::span<const std::byte>>)
-    return deployed({CheckpointFile(source)});
-  else if constexpr (std::same_as<Source, PublishedWeights>)
-    return deployed(weights::open_verified(weights::locate(source, definition_of<Arch>, options),
-                                           options.verify_hash));
+  if constexpr (deployment::is_deployable<Arch, Taps, precision>() &&
+                !deployment::has_dynamic_classes<Arch, Taps>)
+    return {engine::FileSource::open<Arch, Taps>(source, options, /*holds=*/true), torch::kFloat,
+            torch::kCPU};
   else
-    return deployed(weights::open_verified(std::filesystem::path(source), options.verify_hash));
+    return {NamedTensors{}, torch::kFloat, torch::kCPU};
 }
 
 }  // namespace mnv3

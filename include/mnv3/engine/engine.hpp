@@ -7,12 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <initializer_list>
 #include <memory>
 #include <ranges>
 #include <span>
 #include <stdexcept>
-#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -37,10 +35,8 @@
 #include <mnv3/engine/threads.hpp>
 #include <mnv3/engine/verify.hpp>
 #include <mnv3/engine/views.hpp>
-#include <mnv3/weights/checkpoint_file.hpp>
+#include <mnv3/weights/bytes/text.hpp>
 #include <mnv3/weights/options.hpp>
-#include <mnv3/weights/published_file.hpp>
-#include <mnv3/weights/verify_hash.hpp>
 
 namespace mnv3 {
 
@@ -106,21 +102,17 @@ class Engine {
   ///         std::invalid_argument as `selected_isa`.
   static Engine load(const std::filesystem::path& path, const LoadOptions& options = {},
                      const ImageClassification& preset = {}) {
-    engine::FileSource::check_options(options);
-    // Not held in memory while it is read: a second copy of all weights.
-    return from(weights::open_verified(path, options.verify_hash, /*holds=*/false), options,
-                preset);
+    return from(path, options, preset);
   }
   /// The same from memory, of which no copy is made. Errors call it "memory".
   static Engine load(std::span<const std::byte> bytes, const LoadOptions& options = {},
                      const ImageClassification& preset = {}) {
-    return from({CheckpointFile(bytes)}, options, preset);
+    return from(bytes, options, preset);
   }
   /// The same of published weights, from where Python keeps them: frames are normalised as their
   /// publisher does.
   static Engine load(const PublishedWeights& published, const LoadOptions& options = {}) {
-    engine::FileSource::check_options(options);
-    return load(weights::locate(published, net, options), options, published.preset);
+    return from(published, options, published.preset);
   }
 
   /// A network whose tensors come from `source`.
@@ -176,7 +168,10 @@ class Engine {
   template <engine::engine_input In, class... Outs>
   requires(sizeof...(Outs) == count && (std::constructible_from<OutputView, Outs&&> && ...)) void
   operator()(const Threads& threads, const In& input, Outs&&... outputs) const {
-    run(threads, input, std::array<OutputView, count>{OutputView(std::forward<Outs>(outputs))...});
+    const Size size = size_of(input);
+    check(size.extent, size.batch, threads.count);
+    run(threads, size, input,
+        std::array<OutputView, count>{OutputView(std::forward<Outs>(outputs))...});
   }
 
   /// The same with outputs of their own memory.
@@ -184,16 +179,16 @@ class Engine {
     return (*this)(Threads{}, input);
   }
   Result operator()(const Threads& threads, const engine::engine_input auto& input) const {
-    const auto [batch, extent] = size_of(input);
-    check(extent, batch, threads.count);
-    const auto extents = engine::output_extents<Layout>(extent);
+    const Size size = size_of(input);
+    check(size.extent, size.batch, threads.count);
+    const auto extents = engine::output_extents<Layout>(size.extent);
     std::array<FeatureMap, count> maps;
     std::array<OutputView, count> views;
     for (std::size_t i = 0; i < count; ++i) {
-      maps[i] = FeatureMap(batch, channels[i], extents[i].height, extents[i].width);
+      maps[i] = FeatureMap(size.batch, channels[i], extents[i].height, extents[i].width);
       views[i] = maps[i].values();
     }
-    run(threads, input, views);
+    run(threads, size, input, views);
     if constexpr (count == 1)
       return std::move(maps[0]);
     else
@@ -207,8 +202,7 @@ class Engine {
   static constexpr std::int64_t output_size(std::size_t i, std::int64_t height, std::int64_t width,
                                             std::int64_t batch = 1) {
     if (i >= count)
-      refuse({"there are ", std::to_string(count), " outputs, from 0 on, but output ",
-              std::to_string(i), " was asked for"});
+      refuse("there are ", count, " outputs, from 0 on, but output ", i, " was asked for");
     check({height, width}, batch, 1);
     return batch * channels[i] * engine::output_extents<Layout>({height, width})[i].pixels();
   }
@@ -238,9 +232,10 @@ class Engine {
     Extent extent;
   };
 
-  static Engine from(weights::VerifiedFile file, const LoadOptions& options,
+  static Engine from(const auto& file, const LoadOptions& options,
                      const ImageClassification& preset) {
-    const auto source = engine::FileSource::open<Arch, Taps>(std::move(file), options);
+    // Not held in memory while it is read: a second copy of all weights.
+    const auto source = engine::FileSource::open<Arch, Taps>(file, options, /*holds=*/false);
     Engine loaded(source, preset);
     source.check_unchanged();
     return loaded;
@@ -256,20 +251,17 @@ class Engine {
             all.empty() ? Extent{1, 1} : Extent{all[0].height, all[0].width}};
   }
 
-  [[noreturn]] static void refuse(std::initializer_list<std::string> parts) {
-    std::string what = "mnv3: ";
-    for (const std::string& part : parts) what += part;
-    throw std::invalid_argument(what);
+  template <class... Parts>
+  [[noreturn]] static void refuse(const Parts&... parts) {
+    throw std::invalid_argument(weights::text("mnv3: ", parts...));
   }
 
   static constexpr void check(const Extent& extent, std::int64_t batch, std::int64_t threads) {
     if (extent.height < 1 || extent.width < 1 || batch < 0)
-      refuse({"the engine takes pictures of at least one pixel, but was given ",
-              std::to_string(batch), " of ", std::to_string(extent.height), " x ",
-              std::to_string(extent.width)});
+      refuse("the engine takes pictures of at least one pixel, but was given ", batch, " of ",
+             extent.height, " x ", extent.width);
     if (threads < 1)
-      refuse({"the engine divides work among at least one thread, but was given ",
-              std::to_string(threads)});
+      refuse("the engine divides work among at least one thread, but was given ", threads);
     // In double, which no size overflows; an output has no more pixels than the picture.
     const double pictures = std::max(static_cast<double>(batch), 1.0);
     const double height = static_cast<double>(extent.height);
@@ -280,21 +272,21 @@ class Engine {
       engine::throw_no_plan(extent, threads, batch);
   }
 
-  void run(const Threads& threads, const Frame& frame,
+  // What follows is for sizes that were checked.
+
+  void run(const Threads& threads, const Size& size, const Frame& frame,
            const std::array<OutputView, count>& outputs) const {
-    run(threads, std::span(&frame, 1), outputs);
+    run(threads, size, std::span(&frame, 1), outputs);
   }
 
-  void run(const Threads& threads, const engine::frames auto& input,
+  void run(const Threads& threads, const Size& size, const engine::frames auto& input,
            const std::array<OutputView, count>& outputs) const {
     static_assert(input_channels == 1 || input_channels == 3,
                   "mnv3: frames are for networks of one or three input channels; give this one "
                   "floats, by a PictureView");
     const std::span<const Frame> frames(input);
-    const Size size = size_of(frames);
-    check(size.extent, size.batch, threads.count);
     for (const Frame& frame : frames) check(frame, size.extent);
-    run(threads, size, outputs, [&](std::int64_t i) {
+    run_pictures(threads, size, outputs, [&](std::int64_t i) {
       const Frame& frame = frames[static_cast<std::size_t>(i)];
       const engine::PixelLayout pixel = engine::layout_of(frame.format);
       return engine::Picture{.bytes = frame.pixels + pixel.first,
@@ -307,26 +299,24 @@ class Engine {
 
   static void check(const Frame& frame, const Extent& extent) {
     if (frame.height != extent.height || frame.width != extent.width)
-      refuse({"the frames of a batch have one size, but were given as ",
-              std::to_string(extent.height), " x ", std::to_string(extent.width), " and ",
-              std::to_string(frame.height), " x ", std::to_string(frame.width)});
-    if (!frame.pixels) refuse({"a frame needs pixels, but was given none: a null pointer"});
+      refuse("the frames of a batch have one size, but were given as ", extent.height, " x ",
+             extent.width, " and ", frame.height, " x ", frame.width);
+    if (!frame.pixels) refuse("a frame needs pixels, but was given none: a null pointer");
     if (input_channels == 1 && frame.format != PixelFormat::grey)
-      refuse({"this network sees one channel and takes Frame::grey, but was given one of colours"});
+      refuse("this network sees one channel and takes Frame::grey, but was given one of colours");
     const std::int64_t least = frame.width * engine::layout_of(frame.format).bytes;
     if (frame.row_bytes != 0 && frame.row_bytes > -least && frame.row_bytes < least)
-      refuse({"the rows of this frame have ", std::to_string(least),
-              " bytes, but were given as only ", std::to_string(frame.row_bytes), " apart"});
+      refuse("the rows of this frame have ", least, " bytes, but were given as only ",
+             frame.row_bytes, " apart");
   }
 
-  void run(const Threads& threads, const PictureView& pictures,
+  void run(const Threads& threads, const Size& size, const PictureView& pictures,
            const std::array<OutputView, count>& outputs) const {
     if (pictures.channels != input_channels)
-      refuse({"this network takes ", std::to_string(input_channels), " channels, but was given ",
-              std::to_string(pictures.channels)});
+      refuse("this network takes ", input_channels, " channels, but was given ", pictures.channels);
     if (!pictures.data && pictures.batch > 0)
-      refuse({"a PictureView needs floats, but was given none: a null pointer"});
-    run(threads, size_of(pictures), outputs, [&](std::int64_t i) {
+      refuse("a PictureView needs floats, but was given none: a null pointer");
+    run_pictures(threads, size, outputs, [&](std::int64_t i) {
       return engine::Picture{.data = pictures.data + i * pictures.batch_stride,
                              .channel_stride = pictures.channel_stride,
                              .row_stride = pictures.row_stride,
@@ -337,18 +327,16 @@ class Engine {
   }
 
   template <std::invocable<std::int64_t> PictureAt>
-  void run(const Threads& threads, const Size& size, const std::array<OutputView, count>& outputs,
-           PictureAt picture_at) const {
+  void run_pictures(const Threads& threads, const Size& size,
+                    const std::array<OutputView, count>& outputs, PictureAt picture_at) const {
     const auto& [batch, extent] = size;
-    check(extent, batch, threads.count);
     const auto extents = engine::output_extents<Layout>(extent);
     for (std::size_t i = 0; i < count; ++i) {
       const std::int64_t wanted = batch * channels[i] * extents[i].pixels();
       if (outputs[i].size != static_cast<std::size_t>(wanted))
-        refuse({"output ", std::to_string(i), " has ", std::to_string(batch), " x ",
-                std::to_string(channels[i]), " x ", std::to_string(extents[i].height), " x ",
-                std::to_string(extents[i].width), " = ", std::to_string(wanted),
-                " floats, but was given room for ", std::to_string(outputs[i].size)});
+        refuse("output ", i, " has ", batch, " x ", channels[i], " x ", extents[i].height, " x ",
+               extents[i].width, " = ", wanted, " floats, but was given room for ",
+               outputs[i].size);
     }
     if (batch == 0) return;
     engine::ArenaLease arena(engine::planned_floats<Layout>(extent, threads.count, batch));

@@ -66,6 +66,17 @@ constexpr bool has_plan(double height, double width, double threads, double batc
       "; ask for smaller pictures or fewer at a time");
 }
 
+/// As `arena_floats_of`, for sizes that have a plan. `memory_of(tasks)` is that of a picture.
+template <class Layout, class MemoryOf>
+constexpr std::int64_t arena_floats_from(MemoryOf memory_of, std::int64_t threads,
+                                         std::int64_t batch) {
+  std::int64_t pictures = memory_of(threads).size;
+  if (pictures_apart(threads, batch) > 0)
+    pictures = std::max(pictures, threads * memory_of(std::int64_t{1}).size);
+  return pictures +
+         classifier_memory_of<typename Layout::Stored>(Layout::net, Layout::reach, batch).size;
+}
+
 /// Floats that running a batch asks for, beside weights, pictures and outputs.
 ///
 /// Errors  std::invalid_argument, or no constant expression, if there is no plan for these sizes.
@@ -75,11 +86,8 @@ constexpr std::int64_t arena_floats_of(const Extent& picture, std::int64_t threa
   if (!has_plan<Layout>(static_cast<double>(picture.height), static_cast<double>(picture.width),
                         static_cast<double>(threads), static_cast<double>(batch)))
     throw_no_plan(picture, threads, batch);
-  std::int64_t pictures = Layout::memory(picture, threads).size;
-  if (pictures_apart(threads, batch) > 0)
-    pictures = std::max(pictures, threads * Layout::memory(picture, 1).size);
-  return pictures +
-         classifier_memory_of<typename Layout::Stored>(Layout::net, Layout::reach, batch).size;
+  return arena_floats_from<Layout>(
+      [&](std::int64_t tasks) { return Layout::memory(picture, tasks); }, threads, batch);
 }
 
 }  // namespace mnv3::engine

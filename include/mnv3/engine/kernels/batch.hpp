@@ -47,14 +47,11 @@ typename Layout::Memory planned(const Extent& picture, std::int64_t tasks) {
   return plan.memory;
 }
 
-/// As `arena_floats_of`, for sizes that have a plan.
+/// `arena_floats_of` from what is planned.
 template <class Layout>
 std::int64_t planned_floats(const Extent& picture, std::int64_t threads, std::int64_t batch) {
-  std::int64_t pictures = planned<Layout>(picture, threads).size;
-  if (pictures_apart(threads, batch) > 0)
-    pictures = std::max(pictures, threads * planned<Layout>(picture, 1).size);
-  return pictures +
-         classifier_memory_of<typename Layout::Stored>(Layout::net, Layout::reach, batch).size;
+  return arena_floats_from<Layout>(
+      [&](std::int64_t tasks) { return planned<Layout>(picture, tasks); }, threads, batch);
 }
 
 /// Runs a batch. `picture_at(i)` gives the `Picture` i, `outputs_at(i)` the array of what its taps
