@@ -9,8 +9,9 @@ const path = require('path');
 const readline = require('readline');
 
 const [models, threads, nodeModules] = process.argv.slice(2);
-const ort = require(path.join(nodeModules, 'onnxruntime-node'));
-const {version} = require(path.join(nodeModules, 'onnxruntime-node', 'package.json'));
+const packages = path.resolve(nodeModules);
+const ort = require(path.join(packages, 'onnxruntime-node'));
+const {version} = require(path.join(packages, 'onnxruntime-node', 'package.json'));
 
 const options = {
   executionProviders: ['cpu'],

@@ -27,6 +27,7 @@ struct NetworkLayout {
   static constexpr bool has_hidden = engine::has_hidden(net, reach);
   static constexpr bool has_logits = reach == position_of_logits(net);
   static constexpr std::size_t features = static_cast<std::size_t>(features_up_to(net, reach));
+  static constexpr bool fuses_stem = engine::fuses_stem(net, taps);
   static constexpr auto places = packed_places<features, Stored>(net, taps);
   using Memory = engine::Memory<features>;
 

@@ -39,7 +39,7 @@ struct Window {
 
 inline constexpr int window_blocks = 2;
 /// What the rows of a window should take: they stay in the first or second cache level.
-inline constexpr std::int64_t window_floats = 48 * 1024 / sizeof(float);
+inline constexpr std::int64_t window_floats = 32 * 1024 / sizeof(float);
 
 constexpr Window window_of(const Conv2dNormActivationConfig& depthwise, const Extent& in) {
   const std::int64_t border = padding_of(depthwise);
@@ -47,7 +47,7 @@ constexpr Window window_of(const Conv2dNormActivationConfig& depthwise, const Ex
   const std::int64_t reach = std::int64_t{depthwise.dilation} * (depthwise.kernel - 1) + 1;
   const std::int64_t rows = window_floats / (row_floats * window_blocks);
   const std::int64_t wanted =
-      std::max<std::int64_t>((rows - reach) / depthwise.stride.height + 1, 2);
+      std::max<std::int64_t>((rows - reach) / depthwise.stride.height + 1, 1);
   const std::int64_t out_rows = std::min(wanted, output_size(depthwise, in.height, Axis::height));
   return {out_rows, (out_rows - 1) * depthwise.stride.height + reach, border, row_floats};
 }
@@ -76,6 +76,39 @@ constexpr bool adds_to_activated(const InvertedResidualConfig& row) {
 /// Three rows of the picture and one of zeros, with their borders.
 constexpr std::int64_t stem_floats_of(const Definition& net, const Extent& picture) {
   return 4 * net.settings.input.channels * (picture.width + 2);
+}
+
+/// Whether the stem's output never exists as a whole: the first block takes its rows as they come,
+/// and is done with them. Not where it is tapped, nor where squeeze-and-excitation needs all of the
+/// depthwise output before the projection.
+constexpr bool fuses_stem(const Definition& net, std::span<const TapInfo> taps) {
+  if (taps.back().position < position_after(1) || !is_block(net, 1)) return false;
+  const InvertedResidualConfig& row = row_of(net, 1);
+  return !is_tapped(taps, position_after(0)) && !has_expansion(row) && !row.use_se &&
+         !adds_to_activated(row) && blocks_of(row.expanded_channels) <= window_blocks;
+}
+
+/// Offsets, in floats, of what a task needs for the stem and the first block: the stem's own, a
+/// window of its output, the depthwise output of one turn.
+struct FusedStemMemory {
+  std::int64_t window;
+  std::int64_t depthwise;
+  std::int64_t size;
+};
+
+template <class Stored>
+constexpr FusedStemMemory fused_stem_memory(const Definition& net, const Extent& picture) {
+  const InvertedResidualConfig& row = row_of(net, 1);
+  const Conv2dNormActivationConfig conv = depthwise_of(row, net.settings);
+  const Extent in = output_extent(stem_of(net), picture);
+  const Window window = window_of(conv, in);
+  FusedStemMemory memory{};
+  memory.window = (stem_floats_of(net, picture) + block_lanes - 1) / block_lanes * block_lanes;
+  memory.depthwise = memory.window + window_blocks * window.block_floats();
+  memory.size =
+      memory.depthwise +
+      floats_for<Stored>(row.expanded_channels, window.out_rows * output_extent(conv, in).width);
+  return memory;
 }
 
 /// Floats that a task needs for itself in one feature. Its windows are of floats.
@@ -123,6 +156,7 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
   Extent in = picture;
   std::int64_t widest = block_lanes;
   std::int64_t row_sums = 0;
+  const bool fused = fuses_stem(net, taps);
   for (int i = 0; i < static_cast<int>(Features); ++i) {
     FeatureMemory& m = memory.features[static_cast<std::size_t>(i)];
     m.in = m.out = in;
@@ -137,10 +171,10 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
                            : floats_for<Stored>(output_channels(net, i), in.pixels());
     } else {
       const InvertedResidualConfig& row = row_of(net, i);
-      input = floats_for<Stored>(row.input_channels, in.pixels());
+      if (!fused || i > 1) input = floats_for<Stored>(row.input_channels, in.pixels());
       if (reach > position_of_expansion(i)) {
         m.out = output_extent(depthwise_of(row, net.settings), in);
-        middle = floats_for<Stored>(row.expanded_channels, m.out.pixels());
+        if (!fused || i > 1) middle = floats_for<Stored>(row.expanded_channels, m.out.pixels());
         if (adds_to_activated(row)) middle += floats_for<Stored>(row.out_channels, m.out.pixels());
       }
       if (row.use_se) {  // a large divisor can make it wider than what is squeezed
@@ -150,7 +184,8 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
       }
     }
     const bool is_closing = i == last && net.settings.closing_layers > 0;
-    const bool writes_features = !is_closing && reach > position_of_expansion(i);
+    const bool writes_features =
+        !is_closing && reach > position_of_expansion(i) && !(fused && i == 0);
     m.expanded = std::max(
         input, writes_features ? floats_for<Stored>(output_channels(net, i), m.out.pixels()) : 0);
     m.depthwise = m.expanded;
@@ -158,7 +193,9 @@ constexpr Memory<Features> memory_of(const Definition& net, std::span<const TapI
       m.depthwise += floats_for<Stored>(row_of(net, i).expanded_channels, in.pixels());
     m.end = m.depthwise + middle;
     memory.tasks = std::max(memory.tasks, m.end);
-    memory.task_floats = std::max(memory.task_floats, task_floats_of<Stored>(net, i, in));
+    memory.task_floats =
+        std::max(memory.task_floats, fused && i == 1 ? fused_stem_memory<Stored>(net, picture).size
+                                                     : task_floats_of<Stored>(net, i, in));
     in = m.out;
   }
   constexpr auto to_block = [](std::int64_t n) {

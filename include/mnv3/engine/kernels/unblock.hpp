@@ -48,8 +48,20 @@ template <class Stored>
 inline void unblock(const Stored* block, std::int64_t pixels, int first, int lanes, int channels,
                     const Output& output) {
   if (output.channels_last) {
-    for (std::int64_t p = 0; p < pixels; ++p)
-      std::copy_n(block + p * block_lanes, lanes, output.data + p * channels + first);
+    const Stored* from = block;
+    float* to = output.data + first;
+    const auto copy = [&](auto whole) {  // a constant number of lanes, where it is a usual one
+      for (std::int64_t p = 0; p < pixels; ++p, from += block_lanes, to += channels)
+        for (int l = 0; l < whole; l += 4)
+          *reinterpret_cast<UnalignedRow*>(to + l) = row_at(from + l);
+    };
+    if (lanes == block_lanes)
+      copy(std::integral_constant<int, block_lanes>{});
+    else if (lanes == half_lanes)
+      copy(std::integral_constant<int, half_lanes>{});
+    else
+      for (std::int64_t p = 0; p < pixels; ++p)
+        std::copy_n(block + p * block_lanes, lanes, output.data + p * channels + first);
     return;
   }
   float* const to = output.data + first * pixels;

@@ -8,6 +8,7 @@
 #include <mnv3/engine/kernels/per_set/finish.hpp>
 #include <mnv3/engine/kernels/per_set/matmul.hpp>
 #include <mnv3/engine/kernels/per_set/depthwise.hpp>
+#include <mnv3/engine/kernels/per_set/stem.hpp>
 // clang-format on
 #endif
 
@@ -25,6 +26,13 @@ struct FirstHalf {
   int channels;  ///< Expanded ones.
   std::int64_t dilation;
   Stored* output;
+  bool keeps_turns = true;  ///< Otherwise each turn's rows replace those of the one before.
+
+  /// The place of an output row.
+  Stored* output_row(int block, std::int64_t y, std::int64_t turn) const {
+    return keeps_turns ? output + (block * out.pixels() + y * out.width) * block_lanes
+                       : output + (block * window.out_rows + y - turn) * out.width * block_lanes;
+  }
 };
 
 /// The place of block 0 in a window of which block `block` is the first.
@@ -76,11 +84,29 @@ struct CopiedRows {
   }
 };
 
-/// The share's output rows and, if `row_sums` is not null, the sum of each of them over its pixels,
-/// [channels / 16][rows][16]: by rows, so that the sum of all does not depend on who had which.
-template <int Kernel, int RowStride, int ColumnStride, bool Dilated, FinishSet Set, class Source>
+/// The output of the stem, which exists nowhere else.
+template <int Channels, FinishSet Set>
+struct RowsOfStem {
+  const FirstHalf<Set>& job;
+  StemRows<Channels, Set> stem;
+
+  void fill(int block, int, std::int64_t row, std::int64_t row_end, float* window) {
+    stem.run(row, row_end,
+             Places<float>{.first = window_origin(job, window, block),
+                           .width = job.in.width,
+                           .row_stride = job.window.row_floats,
+                           .slots = job.window.slots},
+             job.window.block_floats());
+  }
+};
+
+/// The share's output rows and, with `Sums`, the sum of each of them over its pixels, [channels /
+/// 16][rows][16]: by rows, so that the sum of all does not depend on who had which. After the rows
+/// of each turn `use(from, to)` is called.
+template <int Kernel, int RowStride, int ColumnStride, bool Dilated, bool Sums, FinishSet Set,
+          class Source, class Use>
 inline void convolve_rows(const FirstHalf<Set>& job, const Share& share, Source source,
-                          float* window, float* row_sums) {
+                          float* window, float* row_sums, Use use) {
   const Window& w = job.window;
   for (int b = 0; b < window_blocks; ++b)  // nothing else is written into the borders
     for (std::int64_t slot = 0; slot < w.slots; ++slot) {
@@ -125,12 +151,13 @@ inline void convolve_rows(const FirstHalf<Set>& job, const Share& share, Source 
                                    (w.border - job.before.width) * block_lanes;
           }
           row.inputs = inputs;
-          row.output =
-              job.output + ((block + b) * job.out.pixels() + y * job.out.width) * block_lanes;
-          if (row_sums) row.row_sum = row_sums + ((block + b) * job.out.height + y) * block_lanes;
-          depthwise<Kernel, ColumnStride, Dilated>(row);
+          row.output = job.output_row(block + b, y, turn);
+          if constexpr (Sums)
+            row.row_sum = row_sums + ((block + b) * job.out.height + y) * block_lanes;
+          depthwise<Kernel, ColumnStride, Dilated, Sums>(row);
         }
       }
+      use(turn, turn_end);
     }
   }
 }

@@ -24,13 +24,15 @@ struct DepthwiseRow {
   std::int64_t dilation;
   int lanes;
   Finish finish;
-  float* row_sum;  ///< For pooling: the row's sum of each lane is written here. Or null.
+  float* row_sum;  ///< With `Sums`, for pooling: the row's sum of each lane is written here.
 };
 
 /// Adds one input row to `Columns` neighbouring sums. Each input is loaded once.
 template <class V, int Kernel, int Stride, int Columns>
 MNV3_INLINE void add_row(typename V::Register (&sums)[Columns], const float* input,
                          const float* weights) {
+  // GCC would keep the address of each input in a register, and these in others when they run out.
+  MNV3_OPAQUE(input);
   typename V::Register w[Kernel];
 #pragma GCC unroll 16
   for (int k = 0; k < Kernel; ++k) w[k] = V::load(weights + k * block_lanes);
@@ -59,7 +61,7 @@ MNV3_INLINE void add_dilated_row(typename V::Register (&sums)[Columns], const fl
   }
 }
 
-template <class V, int Kernel, int Stride, bool Dilated, int Columns, FinishSet Set>
+template <class V, int Kernel, int Stride, bool Dilated, bool Sums, int Columns, FinishSet Set>
 MNV3_INLINE typename V::Register depthwise_tile(const DepthwiseRow<Set>& row, std::int64_t column,
                                                 int lane, typename V::Register total) {
   typename V::Register sums[Columns];
@@ -83,40 +85,40 @@ MNV3_INLINE typename V::Register depthwise_tile(const DepthwiseRow<Set>& row, st
     for (int i = 0; i < Columns; ++i) {
       const auto y = finish(V::multiply_add(sums[i], scale, shift));
       V::store(output + i * block_lanes, y);
-      total = V::add(total, y);  // always: it waits for nothing, and a branch costs more
+      if constexpr (Sums) total = V::add(total, y);
     }
   });
   return total;
 }
 
-template <class V, int Kernel, int Stride, bool Dilated, int Columns = Tiles::depthwise_columns,
-          FinishSet Set>
+template <class V, int Kernel, int Stride, bool Dilated, bool Sums,
+          int Columns = Tiles::depthwise_columns, FinishSet Set>
 MNV3_INLINE typename V::Register depthwise_columns_from(const DepthwiseRow<Set>& row,
                                                         std::int64_t column, int lane,
                                                         typename V::Register total) {
   for (; row.width - column >= Columns; column += Columns)
-    total = depthwise_tile<V, Kernel, Stride, Dilated, Columns>(row, column, lane, total);
+    total = depthwise_tile<V, Kernel, Stride, Dilated, Sums, Columns>(row, column, lane, total);
   if constexpr (Columns > 1)
-    total =
-        depthwise_columns_from<V, Kernel, Stride, Dilated, Columns / 2>(row, column, lane, total);
+    total = depthwise_columns_from<V, Kernel, Stride, Dilated, Sums, Columns / 2>(row, column, lane,
+                                                                                  total);
   return total;
 }
 
-template <class V, int Kernel, int Stride, bool Dilated, FinishSet Set>
+template <class V, int Kernel, int Stride, bool Dilated, bool Sums, FinishSet Set>
 MNV3_INLINE void depthwise_lanes(const DepthwiseRow<Set>& row, int lane, int end) {
   for (; lane < end; lane += V::lanes) {
     const auto total =
-        depthwise_columns_from<V, Kernel, Stride, Dilated>(row, 0, lane, V::broadcast(0.0F));
-    if (row.row_sum) V::store(row.row_sum + lane, total);
+        depthwise_columns_from<V, Kernel, Stride, Dilated, Sums>(row, 0, lane, V::broadcast(0.0F));
+    if constexpr (Sums) V::store(row.row_sum + lane, total);
   }
 }
 
-template <int Kernel, int Stride, bool Dilated, FinishSet Set>
+template <int Kernel, int Stride, bool Dilated, bool Sums, FinishSet Set>
 inline void depthwise(const DepthwiseRow<Set>& row) {
   if (row.lanes == block_lanes)
-    depthwise_lanes<Wide, Kernel, Stride, Dilated>(row, 0, block_lanes);
+    depthwise_lanes<Wide, Kernel, Stride, Dilated, Sums>(row, 0, block_lanes);
   else
-    depthwise_lanes<Half, Kernel, Stride, Dilated>(row, 0, half_lanes);
+    depthwise_lanes<Half, Kernel, Stride, Dilated, Sums>(row, 0, half_lanes);
 }
 
 }  // namespace mnv3::engine::MNV3_SET

@@ -202,6 +202,11 @@ MNV3_INLINE void tiles_of_rows(const Product<Set>& p, SegmentAt segment_at, int 
   if constexpr (columns > Tiles::columns && Tiles::columns * Wide::lanes > block_lanes)
     for (; end - lane >= Tiles::columns * Wide::lanes; lane += Tiles::columns * Wide::lanes)
       tile<Wide, Rows, Tiles::columns, Step, Segment>(p, segment_at, lane, rows, ahead);
+  if constexpr (Wide::lanes == block_lanes && Rows > 1 && Tiles::columns == 2)
+    if (end - lane == block_lanes + half_lanes) {  // the other half is zeros, and there is room
+      tile<Wide, Rows, 2, Step, Segment>(p, segment_at, lane, rows, ahead);
+      return;
+    }
   if constexpr (widest > block_lanes)
     for (; end - lane >= block_lanes; lane += block_lanes)
       tile<Wide, Rows, block_lanes / Wide::lanes, Step, Segment>(p, segment_at, lane, rows, ahead);
@@ -216,23 +221,48 @@ struct Places {
   std::int64_t width = 0;  ///< Of a picture row; 0: the pixels follow each other.
   std::int64_t row_stride = 0;
   std::int64_t slots = 0;  ///< Rows there is room for; row r is in slot r % slots.
+  std::ptrdiff_t pixel_stride = block_lanes;
 };
 
+/// The places of pixels in turn, without a division for each.
 template <class Out>
-MNV3_INLINE void find_places(const Places<Out>& places, std::int64_t pixel, int count, Out** rows) {
-  if (places.width == 0) {
-    for (int i = 0; i < count; ++i) rows[i] = places.first + (pixel + i) * block_lanes;
-    return;
+class PlaceCursor {
+ public:
+  MNV3_INLINE PlaceCursor(const Places<Out>& places, std::int64_t pixel)
+      : places_(places), next_(places.first) {
+    if (places.width == 0) {
+      next_ += pixel * places.pixel_stride;
+      return;
+    }
+    slot_ = pixel / places.width % places.slots;
+    column_ = pixel % places.width;
+    next_ += slot_ * places.row_stride + column_ * places.pixel_stride;
   }
-  std::int64_t column = pixel % places.width;
-  std::int64_t slot = pixel / places.width % places.slots;
-  for (int i = 0; i < count; ++i) {
-    rows[i] = places.first + slot * places.row_stride + column * block_lanes;
-    if (++column < places.width) continue;
-    column = 0;
-    if (++slot == places.slots) slot = 0;
+
+  /// Those of the next `count` pixels.
+  MNV3_INLINE void take(int count, Out** rows) {
+    if (places_.width == 0 || places_.width - column_ > count) {  // no end of a row among them
+      for (int i = 0; i < count; ++i) rows[i] = next_ + i * places_.pixel_stride;
+      next_ += count * places_.pixel_stride;
+      column_ += count;
+      return;
+    }
+    for (int i = 0; i < count; ++i) {
+      rows[i] = next_;
+      next_ += places_.pixel_stride;
+      if (++column_ < places_.width) continue;
+      column_ = 0;
+      if (++slot_ == places_.slots) slot_ = 0;
+      next_ = places_.first + slot_ * places_.row_stride;
+    }
   }
-}
+
+ private:
+  const Places<Out>& places_;
+  Out* next_;
+  std::int64_t slot_ = 0;
+  std::int64_t column_ = 0;
+};
 
 /// Blocked activations, and what they are to be multiplied by on the way in.
 struct Activations {
@@ -246,9 +276,9 @@ static_assert(Tiles::rows <= most_tile_rows);  // there is room for them
 
 template <int Rows, FinishSet Set, class Out>
 MNV3_INLINE void multiply_pixels(const Product<Set>& p, const Activations& in, std::int64_t pixel,
-                                 int lane, int end, const Places<Out>& places, Ahead& ahead) {
+                                 int lane, int end, PlaceCursor<Out>& places, Ahead& ahead) {
   Out* rows[Rows];
-  find_places(places, pixel, Rows, rows);
+  places.take(Rows, rows);
   const Stored* first = in.data + pixel * block_lanes;
   std::ptrdiff_t stride = in.block_stride;
   if (in.scale) {
@@ -272,15 +302,24 @@ MNV3_INLINE void multiply_pixels(const Product<Set>& p, const Activations& in, s
       lane, end, rows, ahead);
 }
 
+/// The pixels [pixel, pixel_end), in tiles of `Rows` while there are as many, then in smaller ones.
+template <int Rows, FinishSet Set, class Out>
+MNV3_INLINE void multiply_from(const Product<Set>& p, const Activations& in, std::int64_t pixel,
+                               std::int64_t pixel_end, int lane, int lane_end,
+                               PlaceCursor<Out>& places, Ahead& ahead) {
+  for (; pixel_end - pixel >= Rows; pixel += Rows)
+    multiply_pixels<Rows>(p, in, pixel, lane, lane_end, places, ahead);
+  if constexpr (Rows > 1)
+    multiply_from<Tiles::smaller(Rows)>(p, in, pixel, pixel_end, lane, lane_end, places, ahead);
+}
+
 /// The pixels [pixel, pixel_end) x the lanes [lane, lane_end).
 template <int Rows = Tiles::rows, FinishSet Set, class Out>
 inline void multiply(const Product<Set>& p, const Activations& in, std::int64_t pixel,
                      std::int64_t pixel_end, int lane, int lane_end, const Places<Out>& places,
                      Ahead& ahead) {
-  for (; pixel_end - pixel >= Rows; pixel += Rows)
-    multiply_pixels<Rows>(p, in, pixel, lane, lane_end, places, ahead);
-  if constexpr (Rows > 1)
-    multiply<Tiles::smaller(Rows)>(p, in, pixel, pixel_end, lane, lane_end, places, ahead);
+  PlaceCursor<Out> cursor(places, pixel);
+  multiply_from<Rows>(p, in, pixel, pixel_end, lane, lane_end, cursor, ahead);
 }
 
 }  // namespace mnv3::engine::MNV3_SET

@@ -44,8 +44,12 @@ class Network {
   template <int Feature>
   static void run_feature(const Job& job, const Threads& parallel) {
     const FeatureMemory& m = job.memory.features[Feature];
-    if constexpr (Feature == 0)
+    if constexpr (Feature == 0 && Layout::fuses_stem)
+      return;  // with the first block
+    else if constexpr (Feature == 0)
       run_stem(job, m, parallel);
+    else if constexpr (Feature == 1 && Layout::fuses_stem)
+      run_stem_and_block(job, m, parallel);
     else if constexpr (is_block(net, Feature))
       run_block<Feature>(job, m, parallel);
     else if constexpr (Feature < feature_count(net) - 1)
@@ -54,28 +58,91 @@ class Network {
       run_closing(job, m, parallel);
   }
 
-  static void run_stem(const Job& job, const FeatureMemory& m, const Threads& parallel) {
+  static Stem<finishes> stem_of_job(const Job& job) {
+    const FeatureMemory& m = job.memory.features[0];
     constexpr Conv2dNormActivationConfig conv = stem_of(net);
     static_assert(conv.kernel == 3 && conv.stride == stem_step && conv.dilation == 1);
-    const Stem<finishes> stem{.picture = job.picture,
-                              .in = m.in,
-                              .before = padding_before(conv, m.in),
-                              .weights = Layout::places.features[0].projection.in(job.weights),
-                              .finish = finish_of(conv.activation),
-                              .out = m.out,
-                              .output = job.stored_at(0)};
-    constexpr int channels = net.settings.input.channels;
-    const bool interleaved = job.picture.bytes || (job.picture.channel_stride == 1 &&
-                                                   job.picture.column_stride == channels);
+    return {.picture = job.picture,
+            .in = m.in,
+            .before = padding_before(conv, m.in),
+            .weights = Layout::places.features[0].projection.in(job.weights),
+            .finish = finish_of(conv.activation),
+            .out = m.out};
+  }
+  using StemRowsOfJob = StemRows<net.settings.input.channels, finishes>;
+
+  static void run_stem(const Job& job, const FeatureMemory& m, const Threads& parallel) {
+    const Stem<finishes> stem = stem_of_job(job);
     parallel(parallel.count, [&](std::int64_t t) {
       const std::int64_t from = part(m.out.height, t, parallel.count);
       const std::int64_t to = part(m.out.height, t + 1, parallel.count);
-      if (interleaved)
-        run_stem_rows<channels, true>(stem, from, to, job.scratch_of(t));
-      else
-        run_stem_rows<channels, false>(stem, from, to, job.scratch_of(t));
+      StemRowsOfJob(stem, from, job.scratch_of(t))
+          .run(from, to, Places<Stored>{.first = job.stored_at(0)}, m.out.pixels() * block_lanes);
     });
     give_out<position_after(0)>(job, job.stored_at(0), m.out, parallel);
+  }
+
+  /// The stem and the first block, some rows at a time: what is between them stays in cache.
+  static void run_stem_and_block(const Job& job, const FeatureMemory& m, const Threads& parallel) {
+    constexpr InvertedResidualConfig row = row_of(net, 1);
+    constexpr FeaturePlaces places = Layout::places.features[1];
+    constexpr Conv2dNormActivationConfig conv = depthwise_of(row, net.settings);
+    constexpr int blocks = blocks_of(row.expanded_channels);
+    const Stem<finishes> stem = stem_of_job(job);
+    const FusedStemMemory memory = fused_stem_memory<Stored>(net, stem.in);
+    const Product<finishes> projection{.weights = places.projection.in(job.weights),
+                                       .finish = finish_of(row.projection_activation),
+                                       .adds_to_output = has_residual(row),
+                                       .out_block_stride = m.out.pixels() * block_lanes};
+    parallel(parallel.count, [&](std::int64_t t) {
+      float* const scratch = job.scratch_of(t);
+      float* const window = scratch + memory.window;
+      const FirstHalf<finishes> first{
+          .depthwise = places.depthwise.in(job.weights),
+          .finish = finish_of(row.activation),
+          .in = m.in,
+          .out = m.out,
+          .before = padding_before(conv, m.in),
+          .window = window_of(conv, m.in),
+          .channels = row.expanded_channels,
+          .dilation = row.dilation,
+          .output = reinterpret_cast<Stored*>(scratch + memory.depthwise),
+          .keeps_turns = false};
+      const Share share{.row = part(m.out.height, t, parallel.count),
+                        .row_end = part(m.out.height, t + 1, parallel.count),
+                        .block = 0,
+                        .block_end = blocks};
+      const std::int64_t top =
+          std::max<std::int64_t>(share.row * conv.stride.height - first.before.height, 0);
+      Ahead ahead = ahead_of<1>(job, places.projection.end(), t, parallel);
+      convolve_rows<row.kernel, conv.stride.height, conv.stride.width, (row.dilation > 1), false>(
+          first, share,
+          RowsOfStem<net.settings.input.channels, finishes>{first,
+                                                            StemRowsOfJob(stem, top, scratch)},
+          window, nullptr, [&](std::int64_t from, std::int64_t to) {
+            Stored* const output = job.stored_at(0) + from * m.out.width * block_lanes;
+            if constexpr (has_residual(row)) copy_rows(first, window, from, to, job.stored_at(0));
+            multiply(projection,
+                     {.data = first.output,
+                      .block_stride = first.window.out_rows * m.out.width * block_lanes},
+                     0, (to - from) * m.out.width, 0, lanes_of(row.out_channels),
+                     Places<Stored>{.first = output}, ahead);
+          });
+    });
+    give_out<position_after(1)>(job, job.stored_at(0), m.out, parallel);
+  }
+
+  /// Rows of a window at their places in a whole picture.
+  static void copy_rows(const FirstHalf<finishes>& first, float* window, std::int64_t from,
+                        std::int64_t to, Stored* picture) {
+    for (int b = 0; b < blocks_of(first.channels); ++b)
+      for (std::int64_t y = from; y < to; ++y) {
+        const float* row = window_origin(first, window, 0) + b * first.window.block_floats() +
+                           y % first.window.slots * first.window.row_floats;
+        Stored* const copy = picture + (b * first.in.pixels() + y * first.in.width) * block_lanes;
+        for (std::int64_t i = 0; i < first.in.width * block_lanes; i += Wide::lanes)
+          Wide::store(copy + i, Wide::load(row + i));
+      }
   }
 
   /// What a task is to fetch of the weights that follow those of `feature` up to `end`.
@@ -140,8 +207,9 @@ class Network {
         const Share share = split.share(t, blocks, m.out.height);
         float* const window = job.scratch_of(t);
         const auto convolve = [&](auto source) {
-          convolve_rows<row.kernel, conv.stride.height, conv.stride.width, (row.dilation > 1)>(
-              first, share, source, window, row.use_se ? job.row_sums() : nullptr);
+          convolve_rows<row.kernel, conv.stride.height, conv.stride.width, (row.dilation > 1),
+                        row.use_se>(first, share, source, window, job.row_sums(),
+                                    [](std::int64_t, std::int64_t) {});
         };
         if constexpr (has_expansion(row) &&
                       !is_tapped(Layout::taps, position_of_expansion(Feature))) {
@@ -203,15 +271,21 @@ class Network {
   /// A whole picture through a 1x1 convolution: a tapped expansion, for one.
   static void expand(const Job& job, const FeatureMemory& m, const Matrix& weights, Finish finish,
                      const Threads& parallel) {
-    const Product<finishes> product{
-        .weights = weights, .finish = finish, .out_block_stride = m.in.pixels() * block_lanes};
-    over_pixels(m.in.pixels(), weights.out, parallel,
+    multiply_picture(
+        {.weights = weights, .finish = finish, .out_block_stride = m.in.pixels() * block_lanes},
+        job, m.in.pixels(), Places<Stored>{.first = job.stored_at(m.expanded)}, parallel);
+  }
+
+  template <class Out>
+  static void multiply_picture(const Product<finishes>& product, const Job& job,
+                               std::int64_t pixels, const Places<Out>& places,
+                               const Threads& parallel) {
+    over_pixels(pixels, product.weights.out, parallel,
                 [&](std::int64_t, std::int64_t from, std::int64_t to, int lane, int lane_end) {
                   Ahead none;
                   multiply(product,
-                           {.data = job.stored_at(0), .block_stride = m.in.pixels() * block_lanes},
-                           from, to, lane, lane_end,
-                           Places<Stored>{.first = job.stored_at(m.expanded)}, none);
+                           {.data = job.stored_at(0), .block_stride = pixels * block_lanes}, from,
+                           to, lane, lane_end, places, none);
                 });
   }
 
@@ -274,10 +348,21 @@ class Network {
 
   static void run_closing(const Job& job, const FeatureMemory& m, const Threads& parallel) {
     constexpr int closing = feature_count(net) - 1;
-    constexpr bool tapped = is_tapped(Layout::taps, position_after(closing));
+    constexpr int tap = tap_index(Layout::taps, position_after(closing));
+    constexpr bool tapped = tap >= 0;
     constexpr MatrixPlace place = Layout::places.features[closing].projection;
     constexpr int blocks = blocks_of(place.out);
     const std::int64_t pixels = m.in.pixels();
+    if constexpr (tapped && !Layout::has_pooling && place.out % block_lanes == 0)
+      if (const Output& output = job.outputs[tap]; output.channels_last) {
+        // Nobody else reads it, and no lane is left over: it goes where it is wanted.
+        multiply_picture({.weights = place.in(job.weights),
+                          .finish = finish_of(net.settings.activation),
+                          .out_block_stride = block_lanes},
+                         job, pixels,
+                         Places<float>{.first = output.data, .pixel_stride = place.out}, parallel);
+        return;
+      }
     parallel(parallel.count, [&](std::int64_t t) {
       Ahead ahead = ahead_of<closing>(job, place.end(), t, parallel);
       const int block_end = static_cast<int>(part(blocks, t + 1, parallel.count));

@@ -20,7 +20,6 @@ struct Stem {
   Matrix weights;
   Finish finish;
   Extent out;
-  Stored* output;
 };
 
 /// Rows and columns between the windows of neighbouring outputs.
@@ -79,14 +78,13 @@ inline void copy_planar(const Stem<Set>& job, std::int64_t row, float* to) {
   }
 }
 
-template <int Columns, int Step, int Segment, FinishSet Set>
+template <int Columns, int Step, int Segment, FinishSet Set, class Out>
 MNV3_INLINE void stem_columns(const Product<Set>& product, const float* const* segments,
-                              std::int64_t column, std::int64_t width,
-                              const Places<Stored>& places) {
+                              std::int64_t column, std::int64_t width, PlaceCursor<Out>& places) {
   Ahead none;
   for (; width - column >= Columns; column += Columns) {
-    Stored* rows[Columns];
-    find_places(places, column, Columns, rows);
+    Out* rows[Columns];
+    places.take(Columns, rows);
     tiles_of_rows<Columns, Step, Segment>(
         product, [=](int s) MNV3_INLINE_LAMBDA { return segments[s] + column * Step; }, 0,
         lanes_of(product.weights.out), rows, none);
@@ -95,49 +93,77 @@ MNV3_INLINE void stem_columns(const Product<Set>& product, const float* const* s
     stem_columns<Tiles::smaller(Columns), Step, Segment>(product, segments, column, width, places);
 }
 
-/// The output rows [row, row_end): a strided 3x3 convolution over windows of three copied rows,
-/// so that the border stays zero whatever the normalisation. The rows are kept as the picture has
-/// them, with its channels apart or side by side; the order of the sums is the same. `scratch` has
-/// room for `stem_floats_of`.
-template <int Channels, bool Interleaved, FinishSet Set>
-inline void run_stem_rows(const Stem<Set>& job, std::int64_t row, std::int64_t row_end,
-                          float* scratch) {
-  constexpr int kernel = 3;
-  const std::int64_t columns = job.in.width + 2;
-  const auto at = [&](std::int64_t r) { return scratch + r % kernel * Channels * columns; };
-  float* const zeros = scratch + kernel * Channels * columns;
-  std::fill_n(zeros, Channels * columns, 0.0F);
-  const Product<Set> product{.weights = job.weights,
-                             .finish = job.finish,
-                             .out_block_stride = job.out.pixels() * block_lanes};
-  std::int64_t copied = std::max<std::int64_t>(row * stem_step - job.before.height, 0);
-  for (std::int64_t y = row; y < row_end; ++y) {
-    const std::int64_t top = y * stem_step - job.before.height;
-    for (; copied < std::min(top + kernel, job.in.height); ++copied) {
-      if constexpr (Interleaved)
-        copy_interleaved<Channels>(job, copied, at(copied));
-      else
-        copy_planar<Channels>(job, copied, at(copied));
-    }
-    const Places<Stored> places{.first = job.output + y * job.out.width * block_lanes};
-    const float* segments[Interleaved ? kernel : kernel * kernel * Channels];
-    for (int ky = 0; ky < kernel; ++ky) {
-      const std::int64_t r = top + ky;
-      const float* const kept = r < 0 || r >= job.in.height ? zeros : at(r);
-      const std::int64_t first = 1 - job.before.width;
-      if constexpr (Interleaved)
-        segments[ky] = kept + first * Channels;
-      else
-        for (int kx = 0; kx < kernel; ++kx)
-          for (int c = 0; c < Channels; ++c)
-            segments[(ky * kernel + kx) * Channels + c] = kept + c * columns + first + kx;
-    }
-    if constexpr (Interleaved)
-      stem_columns<Tiles::rows, stem_step * Channels, kernel * Channels>(product, segments, 0,
-                                                                         job.out.width, places);
-    else
-      stem_columns<Tiles::rows, stem_step, 1>(product, segments, 0, job.out.width, places);
+/// The output rows in turn: a strided 3x3 convolution over windows of three copied rows, so that the
+/// border stays zero whatever the normalisation. The rows are kept as the picture has them, with its
+/// channels apart or side by side; the order of the sums is the same.
+template <int Channels, FinishSet Set>
+class StemRows {
+ public:
+  /// From output row `row` on; `scratch` has room for `stem_floats_of`.
+  StemRows(const Stem<Set>& job, std::int64_t row, float* scratch)
+      : job_(job),
+        interleaved_(job.picture.bytes ||
+                     (job.picture.channel_stride == 1 && job.picture.column_stride == Channels)),
+        rows_(scratch),
+        copied_(std::max<std::int64_t>(row * stem_step - job.before.height, 0)) {
+    std::fill_n(zeros(), Channels * columns(), 0.0F);
   }
-}
+
+  /// The rows [row, row_end), after those before them, to their `places`.
+  template <class Out>
+  void run(std::int64_t row, std::int64_t row_end, const Places<Out>& places,
+           std::ptrdiff_t out_block_stride) {
+    if (interleaved_)
+      run_rows<true>(row, row_end, places, out_block_stride);
+    else
+      run_rows<false>(row, row_end, places, out_block_stride);
+  }
+
+ private:
+  static constexpr int kernel = 3;
+
+  std::int64_t columns() const { return job_.in.width + 2; }
+  float* copy_of(std::int64_t row) const { return rows_ + row % kernel * Channels * columns(); }
+  float* zeros() const { return rows_ + kernel * Channels * columns(); }
+
+  template <bool Interleaved, class Out>
+  void run_rows(std::int64_t row, std::int64_t row_end, const Places<Out>& places,
+                std::ptrdiff_t out_block_stride) {
+    const Product<Set> product{
+        .weights = job_.weights, .finish = job_.finish, .out_block_stride = out_block_stride};
+    PlaceCursor<Out> cursor(places, row * job_.out.width);
+    for (std::int64_t y = row; y < row_end; ++y) {
+      const std::int64_t top = y * stem_step - job_.before.height;
+      for (; copied_ < std::min(top + kernel, job_.in.height); ++copied_) {
+        if constexpr (Interleaved)
+          copy_interleaved<Channels>(job_, copied_, copy_of(copied_));
+        else
+          copy_planar<Channels>(job_, copied_, copy_of(copied_));
+      }
+      const float* segments[Interleaved ? kernel : kernel * kernel * Channels];
+      for (int ky = 0; ky < kernel; ++ky) {
+        const std::int64_t r = top + ky;
+        const float* const kept = r < 0 || r >= job_.in.height ? zeros() : copy_of(r);
+        const std::int64_t first = 1 - job_.before.width;
+        if constexpr (Interleaved)
+          segments[ky] = kept + first * Channels;
+        else
+          for (int kx = 0; kx < kernel; ++kx)
+            for (int c = 0; c < Channels; ++c)
+              segments[(ky * kernel + kx) * Channels + c] = kept + c * columns() + first + kx;
+      }
+      if constexpr (Interleaved)
+        stem_columns<Tiles::rows, stem_step * Channels, kernel * Channels>(product, segments, 0,
+                                                                           job_.out.width, cursor);
+      else
+        stem_columns<Tiles::rows, stem_step, 1>(product, segments, 0, job_.out.width, cursor);
+    }
+  }
+
+  const Stem<Set>& job_;
+  bool interleaved_;
+  float* rows_;          ///< Three rows of the picture and one of zeros.
+  std::int64_t copied_;  ///< The next row to copy.
+};
 
 }  // namespace mnv3::engine::MNV3_SET
