@@ -35,6 +35,13 @@ FILES = {
         "  return net(x);\n"
         "}\n",
     "mnv3/mnv3.hpp, -O2": "#include <mnv3/mnv3.hpp>\n",
+    "mnv3/engine.hpp": "#include <mnv3/engine.hpp>\n",
+    "engine.hpp, Engine<LargeArch>, -O2":
+        "#include <mnv3/engine.hpp>\n"
+        "void run(const mnv3::Frame& frame, std::span<float> scores) {\n"
+        "  static const auto engine = mnv3::Engine<mnv3::LargeArch>::load(\"x.pth\");\n"
+        "  engine(frame, scores);\n"
+        "}\n",
 }
 REFERENCE = "torch/torch.h"
 KERNEL_FLAGS = ["-O2"]  # added for names that end with it

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What people put on a backbone's features.
+
+#include <mnv3/heads/conv_gru.hpp>
+#include <mnv3/heads/feature_backbone.hpp>
+#include <mnv3/heads/frames.hpp>
+#include <mnv3/heads/guided_filter.hpp>
+#include <mnv3/heads/recurrent_decoder.hpp>
+#include <mnv3/heads/robust_video_matting.hpp>
