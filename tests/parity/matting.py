@@ -256,11 +256,14 @@ class Keys(Case):
 
 
 class Frames(Case):
-    def run_frames(self, refiner, height, width, ratio, command, batch=1):
+    def run_frames(self, refiner, height, width, ratio, command, batch=1, deployed=False, threads=1):
         net = self.with_network(refiner)
+        if deployed:
+            tool.ask("deploy")
+        tool.ask("threads", threads)
         states = [None] * 4
         torch.manual_seed(1)
-        name = f"{command}, {refiner}, {height} x {width}, ratio {ratio}"
+        name = f"{command}, {refiner}, {height} x {width}, ratio {ratio}{', deployed' * deployed}"
         tool.ask("reset")
         with torch.no_grad():
             for _ in range(5):
@@ -275,18 +278,28 @@ class Frames(Case):
         for refiner in ("deep", "fast"):
             for height, width, ratio in ((64, 96, 1), (70, 101, 1), (33, 47, 1), (128, 192, 0.5),
                                          (130, 205, 0.5), (256, 192, 0.25), (279, 333, 0.25)):
-                with self.subTest(refiner=refiner, size=(height, width), ratio=ratio):
-                    self.run_frames(refiner, height, width, ratio, "matte")
-        self.run_frames("deep", 80, 64, 0.5, "matte", batch=3)
+                for deployed in (False, True):
+                    with self.subTest(refiner=refiner, size=(height, width), ratio=ratio,
+                                      deployed=deployed):
+                        self.run_frames(refiner, height, width, ratio, "matte", deployed=deployed)
+        for deployed in (False, True):
+            self.run_frames("deep", 80, 64, 0.5, "matte", batch=3, deployed=deployed)
+        for threads in (2, 3, 7):
+            self.run_frames("deep", 70, 101, 0.5, "matte", deployed=True, threads=threads)
+            self.run_frames("deep", 33, 47, 1, "matte", deployed=True, threads=threads)
 
     def test_segments(self):
-        self.run_frames("deep", 70, 101, 1, "segment")
-        self.run_frames("deep", 140, 99, 0.5, "segment")
+        for deployed in (False, True):
+            self.run_frames("deep", 70, 101, 1, "segment", deployed=deployed)
+            self.run_frames("deep", 140, 99, 0.5, "segment", deployed=deployed)
 
     def test_sequences(self):
         """B videos of T frames at once, the state going on from call to call."""
-        for refiner, ratio in (("deep", 1), ("deep", 0.5), ("fast", 0.25)):
+        for refiner, ratio, deployed in (("deep", 1, False), ("deep", 0.5, False), ("fast", 0.25, False),
+                                         ("deep", 1, True), ("fast", 0.5, True)):
             net = self.with_network(refiner).double()
+            if deployed:
+                tool.ask("deploy")
             states = [None] * 4
             tool.ask("reset")
             torch.manual_seed(2)
@@ -298,7 +311,8 @@ class Frames(Case):
                         outputs, states = net.matte(videos[:, t].double(), states, ratio)
                         steps.append(outputs)
                     expected = [torch.stack(x, 1) for x in zip(*steps)] + states
-                    self.compare(f"sequence, {refiner}, ratio {ratio}", self.ask("matte", videos, ratio),
+                    self.compare(f"sequence, {refiner}, ratio {ratio}{', deployed' * deployed}",
+                                 self.ask("matte", videos, ratio),
                                  [x.float() for x in expected])
 
 
@@ -368,6 +382,12 @@ class Gradients(Case):
 class Errors(Case):
     def test_refused(self):
         self.with_network("deep")
+        self.refuses()
+        self.with_network("deep")
+        tool.ask("deploy")
+        self.refuses()
+
+    def refuses(self):
         frames = lambda *sizes: torch.rand(*sizes)
         self.ask("matte", frames(1, 3, 64, 64), 1)
         for sizes, ratio, words in (

@@ -5,6 +5,8 @@
 //   network deep|fast WEIGHTS               strict
 //   keys OUTPUT                             a name and its sizes a line
 //   save OUTPUT
+//   deploy                                  what follows runs on what is deployed of the network
+//   threads N
 //   reset                                   the state
 //   matte RATIO FRAMES SIZES... > OUTPUT    foreground, alpha, the four states, one after the other
 //   segment RATIO FRAMES SIZES... > OUTPUT  logits, the four states
@@ -17,6 +19,8 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -35,7 +39,11 @@ using namespace mnv3;
 using Deep = RobustVideoMatting<>;
 using Fast = RobustVideoMatting<MattingEncoder, FastGuidedFilter>;
 
+using DeployedDeep = decltype(deploy(std::declval<Deep&>()));
+using DeployedFast = decltype(deploy(std::declval<Fast&>()));
+
 std::variant<std::monostate, Deep, Fast> network;
+std::variant<std::monostate, DeployedDeep, DeployedFast> deployed;
 MattingState state;
 
 template <class Use>
@@ -63,11 +71,29 @@ void make_network(std::istream& arguments) {
     network.emplace<Deep>();
   else
     network.emplace<Fast>();
+  deployed.emplace<std::monostate>();
   state.reset();
   with_network([&](auto& net) {
     load(net, weights);
     net->eval();
   });
+}
+
+void make_deployed(std::istream&) {
+  with_network([&](auto& net) { deployed = deploy(net); });
+}
+
+/// Calls `use` with the network, or with what is deployed of it, as something to be called.
+template <class Use>
+void with_running(Use use) {
+  std::visit(
+      [&]<class Running>(Running& running) {
+        if constexpr (std::is_same_v<Running, std::monostate>)
+          with_network([&](auto& net) { use(net, *net); });
+        else
+          use(running, running);
+      },
+      deployed);
 }
 
 torch::Tensor next_frames(std::istream& arguments) {
@@ -91,11 +117,11 @@ void run(std::istream& arguments, bool segments) {
   const double ratio = std::stod(next_word(arguments));
   const torch::Tensor frames = next_frames(arguments);
   std::ofstream file(next_word(arguments), std::ios::binary);
-  with_network([&](auto& net) {
+  with_running([&](auto& net, auto& segmenting) {
     if (segments) {
-      write(file, net->segment(frames, state, ratio));
+      write(file, segmenting.segment(frames, state, ratio));
     } else {
-      const auto [foreground, alpha] = net->forward(frames, state, ratio);
+      const auto [foreground, alpha] = net(frames, state, ratio);
       write(file, foreground);
       write(file, alpha);
     }
@@ -132,6 +158,8 @@ void obey(const std::string& line) {
   static const std::map<std::string, std::function<void(std::istream&)>> commands{
       {"network", make_network},
       {"keys", keys},
+      {"deploy", make_deployed},
+      {"threads", [](auto& a) { at::set_num_threads(std::stoi(next_word(a))); }},
       {"save", [](auto& a) { with_network([&](auto& net) { save(net, next_word(a)); }); }},
       {"reset", [](auto&) { state.reset(); }},
       {"matte", [](auto& a) { run(a, false); }},

@@ -53,15 +53,23 @@ LocalStatistics local_statistics(const SmallMatte& small, Box box) {
   return {mean_x, mean_y, box(x * y) - mean_x * mean_y, box(x * x) - mean_x * mean_x};
 }
 
-/// Residual and alpha of the large frames, from the slope found on the small ones.
-inline std::tuple<torch::Tensor, torch::Tensor> apply_slope(const torch::Tensor& slope,
-                                                            const LocalStatistics& statistics,
-                                                            const torch::Tensor& source) {
-  const torch::Tensor offset = statistics.mean_y - slope * statistics.mean_x;
+/// A matte as a linear function of the source with its grey, at each place of the small frames.
+struct LinearMatte {
+  torch::Tensor slope;   ///< (N, 4, H, W): of the three colours, then of alpha.
+  torch::Tensor offset;  ///< As the slope.
+};
+
+inline LinearMatte linear_matte(const torch::Tensor& slope, const LocalStatistics& statistics) {
+  return {slope, statistics.mean_y - slope * statistics.mean_x};
+}
+
+/// Residual and alpha of the large frames.
+inline std::tuple<torch::Tensor, torch::Tensor> evaluate(const LinearMatte& small,
+                                                         const torch::Tensor& source) {
   const auto large = [&](const torch::Tensor& x) {
     return resize_to(x, source.size(2), source.size(3));
   };
-  const torch::Tensor matte = large(slope) * with_grey(source) + large(offset);
+  const torch::Tensor matte = large(small.slope) * with_grey(source) + large(small.offset);
   return {matte.slice(1, 0, 3), matte.slice(1, 3, 4)};
 }
 
@@ -95,11 +103,15 @@ class DeepGuidedFilterImpl final : public torch::nn::Cloneable<DeepGuidedFilterI
   ///         alpha (N, 1, H, W).
   std::tuple<torch::Tensor, torch::Tensor> forward(const torch::Tensor& source,
                                                    const heads::SmallMatte& small) {
+    return heads::evaluate(fit(small), source);
+  }
+
+  heads::LinearMatte fit(const heads::SmallMatte& small) {
     const heads::LocalStatistics statistics = heads::local_statistics(
         small, [&](const torch::Tensor& x) { return box_filter->forward(x); });
-    const torch::Tensor slope =
-        conv->forward(torch::cat({statistics.covariance, statistics.variance, small.hidden}, 1));
-    return heads::apply_slope(slope, statistics, source);
+    return heads::linear_matte(
+        conv->forward(torch::cat({statistics.covariance, statistics.variance, small.hidden}, 1)),
+        statistics);
   }
 
   torch::nn::Conv2d box_filter{nullptr};
@@ -120,9 +132,12 @@ class FastGuidedFilterImpl final : public torch::nn::Cloneable<FastGuidedFilterI
   /// As DeepGuidedFilter's.
   std::tuple<torch::Tensor, torch::Tensor> forward(const torch::Tensor& source,
                                                    const heads::SmallMatte& small) {
+    return heads::evaluate(fit(small), source);
+  }
+
+  heads::LinearMatte fit(const heads::SmallMatte& small) {
     const heads::LocalStatistics statistics = heads::local_statistics(small, mean_of_3x3);
-    return heads::apply_slope(statistics.covariance / (statistics.variance + eps), statistics,
-                              source);
+    return heads::linear_matte(statistics.covariance / (statistics.variance + eps), statistics);
   }
 
  private:

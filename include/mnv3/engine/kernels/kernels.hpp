@@ -25,17 +25,17 @@
 
 namespace mnv3::engine {
 
-/// Calls `use.operator()<Network>()` with the kernels of an instruction set for activations that
+/// Calls `use.operator()<Kernels>()` with the kernels of an instruction set for activations that
 /// are kept as `Stored`.
 ///
 /// Errors  std::logic_error if none are compiled for it: `is_available` is false then.
-template <architecture Arch, class Taps, class Stored, class Use>
-void with_kernels(Isa isa, const Use& use) {
+template <class Stored, class Use>
+void with_kernels_of(Isa isa, const Use& use) {
   const auto with = [&]<std::size_t I>() {
     constexpr Isa candidate = all_isas[I];
     if constexpr (Kernels<candidate, Stored>::are_compiled) {
       if (isa != candidate) return false;
-      use.template operator()<typename Kernels<candidate, Stored>::template Network<Arch, Taps>>();
+      use.template operator()<Kernels<candidate, Stored>>();
       return true;
     } else {
       return false;
@@ -48,6 +48,16 @@ void with_kernels(Isa isa, const Use& use) {
   if (!found)
     throw std::logic_error("mnv3: no kernels of this precision are compiled for " +
                            std::string(name_of(isa)));
+}
+
+/// Calls `use.operator()<Network>()` with those of a network.
+///
+/// Errors  As above.
+template <architecture Arch, class Taps, class Stored, class Use>
+void with_kernels(Isa isa, const Use& use) {
+  with_kernels_of<Stored>(isa, [&]<class Set> {
+    use.template operator()<typename Set::template Network<Arch, Taps>>();
+  });
 }
 
 }  // namespace mnv3::engine

@@ -16,6 +16,10 @@ inline constexpr int block_lanes = 16;
 /// Channels are computed in multiples of this; a network's own are, by torchvision's width rule.
 inline constexpr int half_lanes = 8;
 
+/// Channels of a dense convolution's input that follow each other in memory: those that are joined
+/// are padded to a multiple of this.
+inline constexpr int group_lanes = 4;
+
 constexpr int blocks_of(int channels) { return (channels + block_lanes - 1) / block_lanes; }
 
 /// Lanes of the last block and all before it that are computed at all.

@@ -10,6 +10,7 @@
 #include <mnv3/engine/kernels/per_set/stem.hpp>
 #include <mnv3/engine/kernels/per_set/block.hpp>
 #include <mnv3/engine/kernels/per_set/network.hpp>
+#include <mnv3/engine/kernels/per_set/decoding.hpp>
 
 namespace mnv3::engine::MNV3_SET {
 static_assert(register_type<Wide> && register_type<Half> && tile_sizes<Tiles>);

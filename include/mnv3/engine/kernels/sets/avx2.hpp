@@ -46,6 +46,7 @@ struct Kernels<Isa::avx2, float> {
   static constexpr bool are_compiled = true;
   template <architecture Arch, class Taps>
   using Network = avx2::Network<Arch, Taps>;
+  using Decoding = avx2::Decoding;
 };
 }  // namespace mnv3::engine
 #endif

@@ -35,6 +35,7 @@ struct Kernels<Isa::avx512, float> {
   static constexpr bool are_compiled = true;
   template <architecture Arch, class Taps>
   using Network = avx512::Network<Arch, Taps>;
+  using Decoding = avx512::Decoding;
 };
 }  // namespace mnv3::engine
 #endif

@@ -34,6 +34,7 @@ struct Kernels<Isa::neon, float> {
   static constexpr bool are_compiled = true;
   template <architecture Arch, class Taps>
   using Network = neon::Network<Arch, Taps>;
+  using Decoding = neon::Decoding;
 };
 }  // namespace mnv3::engine
 #endif

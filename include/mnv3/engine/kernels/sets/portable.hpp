@@ -44,6 +44,7 @@ struct Kernels<Isa::portable, float> {
   static constexpr bool are_compiled = true;
   template <architecture Arch, class Taps>
   using Network = portable::Network<Arch, Taps>;
+  using Decoding = portable::Decoding;
 };
 }  // namespace mnv3::engine
 #endif
