@@ -82,6 +82,27 @@ constexpr bool is_backbone_for() {
   }
 }
 
+template <int Count>
+struct outputs;
+
+/// Whether `Backbone` is one, with one of these numbers of outputs, whatever their strides; refuses
+/// it in two lines where it is not.
+template <class Backbone, int... Counts>
+constexpr bool is_backbone_of() {
+  if constexpr (!feature_backbone<Backbone>) {
+    return is_backbone_for<Backbone>();
+  } else {
+    constexpr int count = static_cast<int>(Backbone::channels.size());
+    constexpr bool fits = ((count == Counts) || ...);
+    static_assert(fits,
+                  "mnv3: [outputs_fit] this decoder needs a backbone with another number of "
+                  "outputs, from the lowest stride to the highest: choose the taps");
+    if constexpr (!fits)
+      config::detail::show<backbone_error<Backbone, outputs<count>, needs<Counts...>>>();
+    return fits;
+  }
+}
+
 }  // namespace heads
 
 }  // namespace mnv3

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""torchvision's segmentation networks on MobileNetV3 beside ours.
+
+    segmentation.py --tool BUILD/tests/mnv3_segmentation_tool
+"""
+
+import argparse
+import pathlib
+import sys
+import unittest
+
+from tool_process import Tool, run_tests
+
+try:
+    import torch
+    from torch import nn
+    from torchvision.models import segmentation
+except ImportError as error:
+    print(f"SKIPPED: {sys.executable}: {error}", file=sys.stderr)
+    sys.exit(77)
+
+TOLERANCE = 1e-5  # relative L2, of each output
+NETWORKS = {
+    "lraspp": lambda: segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None),
+    "deeplabv3": lambda: segmentation.deeplabv3_mobilenet_v3_large(
+        weights=None, weights_backbone=None, aux_loss=True),
+    "deeplabv3_no_aux": lambda: segmentation.deeplabv3_mobilenet_v3_large(
+        weights=None, weights_backbone=None, aux_loss=False),
+}
+tool: Tool
+worst = {}
+
+
+def made(name):
+    """With statistics of its own."""
+    torch.manual_seed(0)
+    net = NETWORKS[name]().eval()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            module.weight.data.uniform_(0.8, 1.2)
+            module.bias.data.normal_(0, 0.1)
+            module.num_batches_tracked.fill_(7)
+    return net
+
+
+class Case(unittest.TestCase):
+    def with_network(self, name):
+        net = made(name)
+        torch.save(net.state_dict(), tool.folder / "theirs.pth")
+        tool.ask("network", name, "theirs.pth")
+        return net
+
+    def test_names_and_sizes(self):
+        for name in NETWORKS:
+            net = self.with_network(name)
+            tool.ask("keys", "keys")
+            theirs = [" ".join([key, *map(str, x.shape)]) for key, x in net.state_dict().items()]
+            self.assertEqual([line.strip() for line in (tool.folder / "keys").read_text().splitlines()],
+                             theirs, name)
+
+    def test_saved(self):
+        for name in NETWORKS:
+            net = self.with_network(name)
+            tool.ask("save", "ours.pth")
+            saved = torch.load(tool.folder / "ours.pth")
+            NETWORKS[name]().load_state_dict(saved, strict=True)
+            for key, x in net.state_dict().items():
+                self.assertTrue(torch.equal(saved[key], x), f"{name}: {key}")
+
+    def test_outputs(self):
+        for name in NETWORKS:
+            net = self.with_network(name).double()
+            for deployed in (False, True):
+                if deployed:
+                    tool.ask("deploy")
+                for sizes in ((1, 3, 64, 96), (2, 3, 129, 70), (1, 3, 224, 224)):
+                    torch.manual_seed(1)
+                    pictures = torch.randn(sizes)
+                    pictures.numpy().tofile(tool.folder / "pictures")
+                    tool.ask("run", "pictures", *sizes, ">", "out")
+                    ours = torch.frombuffer(bytearray((tool.folder / "out").read_bytes()),
+                                            dtype=torch.float32)
+                    with torch.no_grad():
+                        theirs = [x.float() for x in net(pictures.double()).values()]
+                    parts = ours.split([x.numel() for x in theirs])
+                    for part, expected in zip(parts, theirs):
+                        off = ((part - expected.reshape(-1)).norm() / expected.norm()).item()
+                        title = f"{name}{', deployed' * deployed}"
+                        worst[title] = max(worst.get(title, 0.0), off)
+                        self.assertLessEqual(off, TOLERANCE, f"{title}, {sizes}")
+
+    def test_other_network(self):
+        torch.save(made("lraspp").state_dict(), tool.folder / "other.pth")
+        with self.assertRaisesRegex(RuntimeError, "classifier.0.convs"):
+            tool.ask("network", "deeplabv3", "other.pth")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tool", required=True, type=pathlib.Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+
+    def use(made_tool):
+        global tool
+        tool = made_tool
+
+    try:
+        run_tests([Case], arguments.tool, use)
+    finally:
+        for name, off in worst.items():
+            print(f"{name}: {off:.2g}")
+
+
+if __name__ == "__main__":
+    main()
