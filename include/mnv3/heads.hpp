@@ -3,6 +3,7 @@
 
 // What people put on a backbone's features.
 
+#include <mnv3/heads/boxes.hpp>
 #include <mnv3/heads/conv_gru.hpp>
 #include <mnv3/heads/deeplabv3.hpp>
 #include <mnv3/heads/deployed_matting.hpp>
@@ -15,4 +16,5 @@
 #include <mnv3/heads/recurrent_decoder.hpp>
 #include <mnv3/heads/robust_video_matting.hpp>
 #include <mnv3/heads/segmentation.hpp>
+#include <mnv3/heads/ssdlite.hpp>
 #include <mnv3/heads/stretched_matte.hpp>

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Our side of segmentation.py: reads commands from standard input, one a line, and answers each with
+// Our side of torchvision_heads.py: reads commands from standard input, one a line, and answers each with
 // "ok" or "error: ...". Tensors go through files of plain float32.
 //
-//   network lraspp|deeplabv3|deeplabv3_no_aux WEIGHTS
+//   network lraspp|deeplabv3|deeplabv3_no_aux|ssdlite WEIGHTS
 //   keys OUTPUT                             a name and its sizes a line
 //   save OUTPUT
 //   deploy                                  what follows runs on what is deployed of the network
-//   run PICTURES SIZES... > OUTPUT          logits, then the auxiliary ones if there are any
+//   run PICTURES SIZES... > OUTPUT          logits, then the auxiliary ones if there are any; of
+//                                           SSDlite rows of box, label and score
 
 #include <fstream>
 #include <functional>
@@ -43,15 +44,30 @@ std::vector<torch::Tensor> as_list(const Segmentation& both) {
   return both.aux.defined() ? std::vector{both.out, both.aux} : std::vector{both.out};
 }
 
-template <class Network>
+std::vector<torch::Tensor> as_list(const std::vector<Detections>& found) {
+  std::vector<torch::Tensor> rows;
+  for (const Detections& one : found)
+    rows.push_back(torch::cat({one.boxes, one.labels.to(torch::kFloat).unsqueeze(1),
+                               one.scores.unsqueeze(1)},
+                              1));
+  return rows;
+}
+
+template <class Network, bool Detects = false>
 Running made(const std::string& weights) {
   Network net;
   load(net, weights);
   net->eval();
-  const auto deployed = [](auto network) {
-    return [network](const torch::Tensor& x) { return as_list(network(x)); };
+  const auto call = [](auto& network, const torch::Tensor& x) {
+    if constexpr (Detects)
+      return as_list(network(x.unbind()));
+    else
+      return as_list(network(x));
   };
-  return {.run = [net](const torch::Tensor& x) mutable { return as_list(net(x)); },
+  const auto deployed = [call](auto network) {
+    return [network, call](const torch::Tensor& x) { return call(network, x); };
+  };
+  return {.run = [net, call](const torch::Tensor& x) mutable { return call(net, x); },
           .deploy = [net, deployed] { running.run = deployed(deploy(net)); },
           .save = [net](const std::string& path) { save(net, path); },
           .tensors = [net] { return state_dict(*net); }};
@@ -68,7 +84,8 @@ void make_network(std::istream& arguments) {
   static const std::map<std::string, std::function<Running(const std::string&)>> kinds{
       {"lraspp", made<LRASPP<>>},
       {"deeplabv3", made<DeepLabV3<>>},
-      {"deeplabv3_no_aux", made<DeepLabV3<Backbone>>}};
+      {"deeplabv3_no_aux", made<DeepLabV3<Backbone>>},
+      {"ssdlite", made<SSDLite<>, true>}};
   const auto& make = kinds.at(next_word(arguments));
   running = make(next_word(arguments));
 }
