@@ -15,7 +15,8 @@ blocks = re.findall(r"^```cpp\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 programs = [block for block in blocks if "int main" in block]
 if len(programs) > 1:
     sys.exit(f"{readme}: expected one C++ block with a main function, found {len(programs)}")
-parts = programs or ["#include <mnv3/mnv3.hpp>\n#include <mnv3/train.hpp>\nint main() {}\n"]
+parts = programs or ["#include <mnv3/mnv3.hpp>\n#include <mnv3/heads.hpp>\n"
+                     "#include <mnv3/train.hpp>\nint main() {}\n"]
 for number, block in enumerate(blocks):
     if block in programs:
         continue
