@@ -9,6 +9,7 @@
 #include <mnv3/heads/deployed_matting.hpp>
 #include <mnv3/heads/deployed_segmentation.hpp>
 #include <mnv3/heads/feature_backbone.hpp>
+#include <mnv3/heads/fpn.hpp>
 #include <mnv3/heads/frames.hpp>
 #include <mnv3/heads/guided_filter.hpp>
 #include <mnv3/heads/lraspp.hpp>

@@ -2,13 +2,15 @@
 // Our side of torchvision_heads.py: reads commands from standard input, one a line, and answers each with
 // "ok" or "error: ...". Tensors go through files of plain float32.
 //
-//   network lraspp|deeplabv3|deeplabv3_no_aux|ssdlite WEIGHTS
+//   network lraspp|deeplabv3|deeplabv3_no_aux|fpn|fpn_p6p7|ssdlite WEIGHTS
 //   keys OUTPUT                             a name and its sizes a line
 //   save OUTPUT
 //   deploy                                  what follows runs on what is deployed of the network
 //   run PICTURES SIZES... > OUTPUT          logits, then the auxiliary ones if there are any; of
 //                                           SSDlite rows of box, label and score
 
+#include <array>
+#include <cstddef>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -40,6 +42,10 @@ struct Running {
 Running running;
 
 std::vector<torch::Tensor> as_list(const torch::Tensor& logits) { return {logits}; }
+template <std::size_t N>
+std::vector<torch::Tensor> as_list(const std::array<torch::Tensor, N>& levels) {
+  return {levels.begin(), levels.end()};
+}
 std::vector<torch::Tensor> as_list(const Segmentation& both) {
   return both.aux.defined() ? std::vector{both.out, both.aux} : std::vector{both.out};
 }
@@ -47,9 +53,8 @@ std::vector<torch::Tensor> as_list(const Segmentation& both) {
 std::vector<torch::Tensor> as_list(const std::vector<Detections>& found) {
   std::vector<torch::Tensor> rows;
   for (const Detections& one : found)
-    rows.push_back(torch::cat({one.boxes, one.labels.to(torch::kFloat).unsqueeze(1),
-                               one.scores.unsqueeze(1)},
-                              1));
+    rows.push_back(torch::cat(
+        {one.boxes, one.labels.to(torch::kFloat).unsqueeze(1), one.scores.unsqueeze(1)}, 1));
   return rows;
 }
 
@@ -68,7 +73,10 @@ Running made(const std::string& weights) {
     return [network, call](const torch::Tensor& x) { return call(network, x); };
   };
   return {.run = [net, call](const torch::Tensor& x) mutable { return call(net, x); },
-          .deploy = [net, deployed] { running.run = deployed(deploy(net)); },
+          .deploy =
+              [net, deployed] {
+                if constexpr (requires { deploy(net); }) running.run = deployed(deploy(net));
+              },
           .save = [net](const std::string& path) { save(net, path); },
           .tensors = [net] { return state_dict(*net); }};
 }
@@ -85,6 +93,8 @@ void make_network(std::istream& arguments) {
       {"lraspp", made<LRASPP<>>},
       {"deeplabv3", made<DeepLabV3<>>},
       {"deeplabv3_no_aux", made<DeepLabV3<Backbone>>},
+      {"fpn", made<BackboneWithFPN<>>},
+      {"fpn_p6p7", made<BackboneWithFPN<heads::DetectionBackbone, LastLevelP6P7>>},
       {"ssdlite", made<SSDLite<>, true>}};
   const auto& make = kinds.at(next_word(arguments));
   running = make(next_word(arguments));

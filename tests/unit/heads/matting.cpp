@@ -47,6 +47,8 @@ static_assert(feature_backbone<Plain>);
 static_assert(feature_backbone<MattingEncoder>);
 static_assert(feature_backbone<MobileNetV3<SmallArch>>);
 static_assert(feature_backbone<const Deployed<RvmArch, taps<after<1>, after<3>>>>);
+static_assert(feature_backbone<BackboneWithFPN<>>);
+static_assert(BackboneWithFPN<>::strides == std::array{32, 32, 64});
 static_assert(!feature_backbone<PlainImpl>);
 static_assert(!feature_backbone<torch::nn::Conv2d>);
 
@@ -97,4 +99,34 @@ TEST_CASE("a clone is another network, backbone included") {
   CHECK(torch::equal(matting->forward(frames, third).alpha,
                      matting->forward(frames, (third.reset(), third)).alpha));
   CHECK(matting->backbone->convs[0]->weight.abs().sum().item<float>() > 0);
+}
+
+TEST_CASE("clones of other heads have the same weights") {
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::rand({1, 3, 64, 64});
+  const auto compare = [&](auto net, auto outputs_of) {
+    net->eval();
+    auto copy = net.clone();
+    const auto ours = outputs_of(net(x));
+    const auto theirs = outputs_of(copy(x));
+    for (std::size_t i = 0; i < ours.size(); ++i) CHECK(torch::equal(ours[i], theirs[i]));
+    for (auto& parameter : copy->parameters()) parameter.zero_();
+    CHECK(torch::equal(outputs_of(net(x))[0], ours[0]));
+  };
+  compare(LRASPP<>(), [](const torch::Tensor& logits) { return std::array{logits}; });
+  compare(DeepLabV3<>(), [](const Segmentation& both) { return std::array{both.out, both.aux}; });
+  compare(BackboneWithFPN<heads::DetectionBackbone, LastLevelP6P7>(),
+          [](const auto& levels) { return levels; });
+}
+
+TEST_CASE("nms keeps the better one of two that overlap") {
+  const torch::Tensor boxes =
+      torch::tensor({0.F, 0.F, 10.F, 10.F, 1.F, 1.F, 11.F, 11.F, 20.F, 0.F, 30.F, 10.F})
+          .view({3, 4});
+  const torch::Tensor scores = torch::tensor({0.5F, 0.9F, 0.1F});
+  CHECK(torch::equal(nms(boxes, scores, 0.5), torch::tensor({1, 2}, torch::kLong)));
+  CHECK(torch::equal(nms(boxes, scores, 0.7), torch::tensor({1, 0, 2}, torch::kLong)));
+  CHECK(nms(boxes.slice(0, 0, 0), scores.slice(0, 0, 0), 0.5).size(0) == 0);
+  CHECK_THROWS_WITH_AS(nms(boxes, scores.slice(0, 0, 2), 0.5), doctest::Contains("[3, 4] and [2]"),
+                       c10::Error);
 }
