@@ -3,6 +3,9 @@
 
 // What people put on a backbone's features.
 
+#include <mnv3/version.hpp>
+
+#if __cplusplus >= 202002L
 #include <mnv3/heads/boxes.hpp>
 #include <mnv3/heads/conv_gru.hpp>
 #include <mnv3/heads/deeplabv3.hpp>
@@ -19,3 +22,4 @@
 #include <mnv3/heads/segmentation.hpp>
 #include <mnv3/heads/ssdlite.hpp>
 #include <mnv3/heads/stretched_matte.hpp>
+#endif

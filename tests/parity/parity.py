@@ -1116,6 +1116,10 @@ class Train(Comparison):
         What a batch norm's bias adds goes through a 1x1 convolution into the next batch norm, which
         takes it away again. Such a gradient is 0 in torchvision's float64, and must be as good as 0
         on both sides, by the scale of the same batch norm's other gradient.
+
+        And of those that this processor's order of sums rounds by more than the limit in torchvision's
+        own run: ours must be as near to float64 as torchvision's, within twice. (With AVX-512 a gate's
+        gradients are 1.2e-5 away from float64 on both sides. In float64 the limit stands.)
         """
         @functools.lru_cache(maxsize=None)
         def truth():
@@ -1123,6 +1127,10 @@ class Train(Comparison):
             return run_torchvision(name, x.double(), "train", in_float64, seed)[1]
 
         def judge(pair):
+            if x.dtype == torch.float32 and pair.label in truth():
+                ours, theirs = (relative_l2(g, truth()[pair.label]) for g in (pair.ours, pair.theirs))
+                if ours <= 2 * theirs and LIMIT[x.dtype] / 2 < theirs < 10 * LIMIT[x.dtype]:
+                    return True
             other = pair.label.removesuffix("bias") + "weight"
             if not pair.label.endswith(".bias") or truth()[other].dim() != 1:
                 return False
